@@ -1,0 +1,127 @@
+//! One call from its arrival to its answer, around whatever service handles it.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
+
+use crate::{error::Error, project::ProjectName};
+
+/// Has a request answered, within the caller's deadline and whatever the handler does.
+///
+/// When the deadline passes, the handler and with it the upstream call are dropped. tonic would answer CANCELLED to
+/// both a timeout and a panic; DEADLINE_EXCEEDED and INTERNAL are what the gRPC specification has for them.
+pub(crate) async fn answer(mut routes: Routes, mut request: Request<Incoming>) -> Response<Body> {
+    let call = Call::new(request.headers());
+    request.extensions_mut().insert(call.clone());
+    // Safe to go on after a panic: the handler's state is dropped, and what calls share has no invariants to break.
+    let answering = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
+    let answered = match call.deadline {
+        None => Ok(answering.await),
+        Some(deadline) if deadline <= Instant::now() => Err(Error::DeadlineExceeded),
+        Some(deadline) => timeout_at(deadline, answering).await.map_err(|_| Error::DeadlineExceeded),
+    };
+    match answered {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Err(_panic)) => call.refuse(Error::Panic).into_http(),
+        Err(error) => call.refuse(error).into_http(),
+    }
+}
+
+/// What is known of a call; a request carries it as an extension.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Call {
+    deadline: Option<Instant>,
+    project: Arc<OnceLock<Box<str>>>,
+}
+
+impl Call {
+    fn new(headers: &HeaderMap) -> Self {
+        // A deadline too far away for the clock is none.
+        let deadline = grpc_timeout(headers).and_then(|timeout| Instant::now().checked_add(timeout));
+        Self { deadline, project: Arc::default() }
+    }
+
+    /// Takes the project's name down for errors that are raised outside the handler, then checks it.
+    pub(crate) fn ask_for(&self, project: String) -> Result<ProjectName, Error> {
+        self.project.get_or_init(|| project.as_str().into());
+        Ok(ProjectName::new(project)?)
+    }
+
+    /// The status for the caller; the operator finds the causes in the log.
+    pub(crate) fn refuse(&self, error: Error) -> Status {
+        let (code, reason) = (error.code(), error.reason());
+        if error.is_callers_fault() {
+            tracing::debug!(?code, reason, "call refused: {error}");
+        } else {
+            tracing::warn!(?code, reason, causes = error.causes(), "call failed: {error}");
+        }
+        error.into_status(self.project.get().map(|project| &**project))
+    }
+}
+
+/// `grpc-timeout`: 1 to 8 digits and a unit (gRPC over HTTP/2, "Requests").
+///
+/// A value of another form counts as none, as in the gRPC core; our own upstream timeout holds in any case.
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let amount: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(amount * 3600),
+        b'M' => Duration::from_secs(amount * 60),
+        b'S' => Duration::from_secs(amount),
+        b'm' => Duration::from_millis(amount),
+        b'u' => Duration::from_micros(amount),
+        b'n' => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn timeout(value: &str) -> Option<Duration> {
+        grpc_timeout(&HeaderMap::from_iter([(
+            "grpc-timeout".parse().expect("a header name"),
+            HeaderValue::from_bytes(value.as_bytes()).expect("a header value"),
+        )]))
+    }
+
+    #[test]
+    fn every_unit_of_the_specification_is_read() {
+        let rows = [
+            ("1H", Duration::from_secs(3600)),
+            ("2M", Duration::from_secs(120)),
+            ("3S", Duration::from_secs(3)),
+            ("4m", Duration::from_millis(4)),
+            ("5u", Duration::from_micros(5)),
+            ("6n", Duration::from_nanos(6)),
+            ("0S", Duration::ZERO),
+            ("99999999H", Duration::from_secs(359_999_996_400)),
+        ];
+        for (value, duration) in rows {
+            assert_eq!(timeout(value), Some(duration), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_another_form_is_none() {
+        for value in ["", "S", "1", "1s", "1 S", "-1S", "+1S", "1.5S", "123456789S", "1SS", "ö"] {
+            assert_eq!(timeout(value), None, "{value}");
+        }
+        assert_eq!(grpc_timeout(&HeaderMap::new()), None);
+    }
+}

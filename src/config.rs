@@ -1,0 +1,213 @@
+//! The command line and the environment, checked: every fault is found, and all are reported together.
+
+use std::{ffi::OsString, fmt, time::Duration};
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use crate::upstream::BaseUrl;
+
+/// The longest duration that can be set.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest body that can be allowed: a gRPC message has a length of 32 bits.
+const MAX_BODY: u64 = 2 * 1024 * 1024 * 1024;
+
+/// The settings of `serve` as they were given, unchecked. What is `None` has its default.
+///
+/// The texts are read here and not by clap, which stops at the first fault and quotes values.
+#[derive(Args, Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the comments are the help texts")]
+pub struct Settings {
+    /// Where to listen for gRPC, host:port [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS", env = "JWKS_GATEWAY_LISTEN", hide_env_values = true)]
+    pub listen: Option<OsString>,
+
+    /// URL of the Apinizer Manager, with or without /apiops at its end (required)
+    #[arg(long, value_name = "URL", env = "JWKS_GATEWAY_UPSTREAM", hide_env_values = true)]
+    pub upstream: Option<OsString>,
+
+    /// Allow plain http to another host than loopback: tokens can be read on the way
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        env = "JWKS_GATEWAY_ALLOW_PLAINTEXT_UPSTREAM",
+        hide_env_values = true
+    )]
+    pub allow_plaintext_upstream: Option<OsString>,
+
+    /// How long an upstream call may take as a whole: queueing, connecting, the body [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_UPSTREAM_TIMEOUT", hide_env_values = true)]
+    pub upstream_timeout: Option<OsString>,
+
+    /// How long connecting to the upstream may take, TLS included [default: 2s]
+    #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_CONNECT_TIMEOUT", hide_env_values = true)]
+    pub connect_timeout: Option<OsString>,
+
+    /// The largest body taken from the upstream, compressed or not [default: 16MiB]
+    #[arg(long, value_name = "SIZE", env = "JWKS_GATEWAY_MAX_RESPONSE_BYTES", hide_env_values = true)]
+    pub max_response_bytes: Option<OsString>,
+
+    /// How long running calls may take to finish after SIGTERM or SIGINT [default: 20s]
+    #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_DRAIN_TIMEOUT", hide_env_values = true)]
+    pub drain_timeout: Option<OsString>,
+
+    /// The form of the log, text or json [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORMAT", env = "JWKS_GATEWAY_LOG_FORMAT", hide_env_values = true)]
+    pub log_format: Option<OsString>,
+}
+
+/// Settings that were checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address to listen on, as host:port; the host may be a name.
+    pub listen: String,
+    /// The Manager.
+    pub upstream: BaseUrl,
+    /// The bound on an upstream call as a whole.
+    pub upstream_timeout: Duration,
+    /// The bound on connecting, within the former.
+    pub connect_timeout: Duration,
+    /// The largest body taken, in bytes, before and after decompression.
+    pub max_response_bytes: usize,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+    /// The form of the log; where there is none, it depends on the terminal.
+    pub log_format: Option<LogFormat>,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// Every fault there is, by the name of its flag, without the values.
+    pub fn new(settings: Settings) -> Result<Self, ConfigFaults> {
+        let mut faults = ConfigFaults::default();
+        let listen = faults.check("listen", settings.listen, "127.0.0.1:50051", listen_address);
+        let upstream = faults.check("upstream", settings.upstream, "", manager_url);
+        let plaintext =
+            faults.check("allow-plaintext-upstream", settings.allow_plaintext_upstream, "false", true_or_false);
+        let upstream_timeout = faults.check("upstream-timeout", settings.upstream_timeout, "10s", positive_duration);
+        let connect_timeout = faults.check("connect-timeout", settings.connect_timeout, "2s", positive_duration);
+        let max_response_bytes = faults.check("max-response-bytes", settings.max_response_bytes, "16MiB", body_size);
+        let drain_timeout = faults.check("drain-timeout", settings.drain_timeout, "20s", duration);
+        let log_format = faults.check("log-format", settings.log_format, "auto", log_format);
+        if plaintext == Some(false) && upstream.as_ref().is_some_and(BaseUrl::leaves_host_in_the_clear) {
+            faults.add("upstream", "plain http to another host than loopback needs --allow-plaintext-upstream");
+        }
+        let complete = || {
+            Some(Self {
+                listen: listen?,
+                upstream: upstream?,
+                upstream_timeout: upstream_timeout?,
+                connect_timeout: connect_timeout?,
+                max_response_bytes: max_response_bytes?,
+                drain_timeout: drain_timeout?,
+                log_format: log_format?,
+            })
+        };
+        if faults.0.is_empty() { complete().ok_or(faults) } else { Err(faults) }
+    }
+}
+
+/// What is wrong with the settings, a line each.
+#[derive(Debug, Default, thiserror::Error)]
+pub struct ConfigFaults(Vec<String>);
+
+impl ConfigFaults {
+    fn add(&mut self, flag: &str, fault: impl fmt::Display) {
+        let variable = flag.to_uppercase().replace('-', "_");
+        self.0.push(format!("--{flag} (or JWKS_GATEWAY_{variable}): {fault}"));
+    }
+
+    /// Reads one setting, or takes its fault down.
+    fn check<T, E: fmt::Display>(
+        &mut self,
+        flag: &str,
+        value: Option<OsString>,
+        default: &str,
+        read: fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = match value.map(OsString::into_string) {
+            None => default.to_owned(),
+            Some(Ok(text)) => text,
+            Some(Err(_)) => {
+                self.add(flag, "expected a text in UTF-8");
+                return None;
+            }
+        };
+        read(&text).map_err(|fault| self.add(flag, fault)).ok()
+    }
+}
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the configuration is faulty:")?;
+        self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+    }
+}
+
+fn listen_address(text: &str) -> Result<String, &'static str> {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    let is_host = !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'));
+    match port.parse::<u16>() {
+        Ok(_) if is_host => Ok(text.to_owned()),
+        _ => Err("expected host:port, such as 127.0.0.1:50051 or [::]:50051"),
+    }
+}
+
+fn manager_url(text: &str) -> Result<BaseUrl, String> {
+    match text {
+        "" => Err("required: the Manager's URL, such as https://manager.example.com".to_owned()),
+        _ => BaseUrl::parse(text).map_err(|fault| fault.to_string()),
+    }
+}
+
+fn true_or_false(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "expected true or false")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= MAX_DURATION => Ok(duration),
+        Ok(_) => Err("expected a day at most"),
+        Err(_) => Err("expected a duration such as 500ms, 2s or 1m"),
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, &'static str> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected more than zero"),
+        duration => Ok(duration),
+    }
+}
+
+fn body_size(text: &str) -> Result<usize, &'static str> {
+    match text.parse::<ByteSize>() {
+        Ok(size) if (1..=MAX_BODY).contains(&size.as_u64()) => {
+            usize::try_from(size.as_u64()).map_err(|_| "too much for this machine")
+        }
+        Ok(_) => Err("expected 1 byte to 2GiB"),
+        Err(_) => Err("expected a size such as 512KiB or 16MiB"),
+    }
+}
+
+fn log_format(text: &str) -> Result<Option<LogFormat>, &'static str> {
+    match text {
+        "auto" => Ok(None),
+        "text" => Ok(Some(LogFormat::Text)),
+        "json" => Ok(Some(LogFormat::Json)),
+        _ => Err("expected text or json"),
+    }
+}

@@ -1,0 +1,45 @@
+//! A gRPC gateway to the JWK list of an Apinizer Manager.
+//!
+//! Callers speak gRPC (`apinizer.apiops.v1.JwkService`), the Manager speaks REST. The way of a call, file by file:
+//!
+//! 1. `connections.rs` accepts a connection and serves HTTP/2 on it; [`server`] tells which services there are.
+//! 2. `call.rs` takes each request in: it keeps the caller's deadline and turns a panic into an answer.
+//! 3. [`service`] is the generated trait: token and project are checked ([`credentials`], [`project`]), then the
+//!    upstream is asked.
+//! 4. [`upstream`] sends one GET and reads the body within the limits of time and size.
+//! 5. `answer.rs` judges what came back. A list is read entry by entry (`wire/list.rs`) and becomes messages
+//!    (`convert.rs`); anything else is a [`Failure`](error::Failure), in the Manager's own words where it has any
+//!    (`wire/error.rs`).
+//! 6. [`error`] names everything that can go wrong; its code comes from the tables in `status.rs`, and `details.rs`
+//!    makes a status of it that every client takes.
+//!
+//! Around that: [`config`] is the command line and the environment, [`telemetry`] the log, [`sandbox`] a stand-in for
+//! the Manager, and [`demo`] all of it at work.
+
+mod answer;
+mod call;
+pub mod config;
+mod connections;
+mod convert;
+pub mod credentials;
+pub mod demo;
+mod details;
+pub mod error;
+pub mod project;
+pub mod sandbox;
+pub mod server;
+pub mod service;
+mod status;
+mod table;
+pub mod telemetry;
+pub mod upstream;
+mod wire;
+
+/// The messages, client and server of `proto/apinizer/apiops/v1/jwk_service.proto`.
+#[allow(missing_docs, clippy::pedantic, reason = "generated; the comments of the proto are its documentation")]
+pub mod pb {
+    tonic::include_proto!("apinizer.apiops.v1");
+
+    /// The compiled proto with comments and options, as `google.protobuf.FileDescriptorSet`.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+}

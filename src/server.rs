@@ -1,0 +1,86 @@
+//! The gRPC server: which services there are, and their life from start to drain.
+
+use std::pin::pin;
+
+use tokio::net::TcpListener;
+use tonic::{
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+};
+use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
+
+use crate::{
+    config::Config,
+    connections,
+    pb::{FILE_DESCRIPTOR_SET, jwk_service_server::JwkServiceServer},
+    service::Gateway,
+    upstream::Upstream,
+};
+
+pub use crate::connections::Drain;
+
+/// The services whose health is reported: the server as a whole, and the one it is there for.
+const HEALTH_OF: [&str; 2] = ["", JwkServiceServer::<Gateway>::NAME];
+
+/// Serves on a listener until `shutdown`, then lets the running calls finish, for the drain timeout at most.
+///
+/// # Errors
+/// Where the upstream's client or the reflection service cannot be set up. Nothing has been accepted then.
+pub async fn run(
+    listener: TcpListener,
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Drain, StartError> {
+    let gateway = Gateway::new(Upstream::new(config)?);
+    let health = HealthReporter::new();
+    for service in HEALTH_OF {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+    let routes = routes(gateway, &health)?;
+    let shutdown = async {
+        shutdown.await;
+        tracing::info!("draining");
+        stop_reporting(health).await;
+    };
+    tracing::info!(address = %listener.local_addr().map_err(StartError::Listener)?, "listening");
+    Ok(connections::serve(listener, routes, pin!(shutdown), config.drain_timeout).await)
+}
+
+/// Turns every health answer to NOT_SERVING, then ends the streams of those who watch, since a watch never ends by
+/// itself and would keep its connection from draining.
+async fn stop_reporting(mut health: HealthReporter) {
+    for service in HEALTH_OF {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+        health.clear_service_status(service).await;
+    }
+}
+
+fn routes(gateway: Gateway, health: &HealthReporter) -> Result<Routes, tonic_reflection::server::Error> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(JwkServiceServer::new(gateway))
+        .add_service(HealthServer::new(tonic_health::server::HealthService::from_health_reporter(health.clone())))
+        .add_service(reflection().build_v1()?)
+        // Older tools ask for this name only.
+        .add_service(reflection().build_v1alpha()?);
+    Ok(routes.routes().prepare())
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// TLS towards the upstream, most likely for want of root certificates.
+    #[error("the HTTP client for the upstream cannot be set up")]
+    Client(#[from] reqwest::Error),
+    /// The descriptors that were compiled in.
+    #[error("the reflection service cannot be set up")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// A listener without an address.
+    #[error("the listener has no address")]
+    Listener(#[source] std::io::Error),
+}

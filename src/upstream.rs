@@ -1,0 +1,88 @@
+//! The REST side: the only place that sends HTTP.
+
+mod base_url;
+mod body;
+mod retry_after;
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION},
+};
+use tokio::time::{Instant, timeout_at};
+
+pub use self::base_url::{BaseUrl, BaseUrlFault};
+use crate::{
+    answer,
+    config::Config,
+    credentials::BearerToken,
+    error::{Error, Failure},
+    pb::ListJwksResponse,
+    project::ProjectName,
+};
+
+/// The Manager behind the gateway.
+#[derive(Debug)]
+pub struct Upstream {
+    http: reqwest::Client,
+    base: BaseUrl,
+    timeout: Duration,
+    max_response_bytes: usize,
+}
+
+impl Upstream {
+    /// Prepares connections to the Manager; none is opened yet.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up, for want of root certificates for instance.
+    pub fn new(config: &Config) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .default_headers(HeaderMap::from_iter([
+                (ACCEPT, HeaderValue::from_static("application/json")),
+                (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
+            ]))
+            .user_agent(concat!("jwks-gateway/", env!("CARGO_PKG_VERSION")))
+            // Each of these would carry the caller's token to a host that nobody configured.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(config.connect_timeout)
+            .build()?;
+        Ok(Self {
+            http,
+            base: config.upstream.clone(),
+            timeout: config.upstream_timeout,
+            max_response_bytes: config.max_response_bytes,
+        })
+    }
+
+    /// Fetches the JWKs of a project: one GET, its answer read within the limits of time and size, and judged.
+    ///
+    /// Dropping the future ends the request and its connection.
+    ///
+    /// # Errors
+    /// Everything that is not a 200 with a list, see [`Failure`].
+    pub async fn list_jwks(&self, project: &ProjectName, token: &BearerToken) -> Result<ListJwksResponse, Error> {
+        let deadline = Instant::now() + self.timeout;
+        let request =
+            self.http.get(self.base.list_jwks(project)?).header(AUTHORIZATION, token.header_value().clone()).send();
+        let response = timeout_at(deadline, request)
+            .await
+            .map_err(|_| Failure::Timeout.at(None))?
+            .map_err(|error| unreachable(error).at(None))?;
+
+        let status = response.status();
+        let retry_after = retry_after::from_headers(response.headers(), SystemTime::now());
+        timeout_at(deadline, body::read(response, self.max_response_bytes))
+            .await
+            .unwrap_or(Err(Failure::Timeout))
+            .and_then(|body| answer::read(status, retry_after, &body))
+            .map_err(|failure| failure.at(status))
+    }
+}
+
+/// What reqwest reports while a request is sent or a body read. The URL, which its message would show, is left out.
+fn unreachable(error: reqwest::Error) -> Failure {
+    Failure::Unreachable(error.without_url().into())
+}
