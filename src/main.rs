@@ -1,15 +1,10 @@
 //! The command `jwks-gateway`: arguments, log, signals and exit codes. The only file that reads the environment.
 
-use std::{
-    env,
-    error::Error,
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-};
+use std::{env, error::Error, io, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use jwks_gateway::{
-    config::{Config, ConfigFaults, LogFormat, Settings},
+    config::{Config, ConfigFaults, Settings},
     demo,
     server::{self, Drain},
     telemetry,
@@ -61,7 +56,7 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
     let config = Config::new(settings)?;
-    start_log(config.log_format)?;
+    telemetry::init(config.log_format, env::var("RUST_LOG").ok().as_deref()).map_err(|_| BadLogFilter)?;
     let shutdown = shutdown()?;
     let listener = bind(&config.listen).await?;
     match server::run(listener, &config, shutdown).await? {
@@ -87,11 +82,6 @@ async fn demo(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
     };
     demo::run(listener, args.once, shutdown).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn start_log(format: Option<LogFormat>) -> Result<(), BadLogFilter> {
-    let on_terminal = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    telemetry::init(format.unwrap_or(on_terminal), env::var("RUST_LOG").ok().as_deref()).map_err(|_| BadLogFilter)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The log.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
@@ -8,14 +8,16 @@ use crate::config::LogFormat;
 
 /// Writes the log to standard error from now on, for the whole process.
 ///
-/// `directives` are those of `RUST_LOG`; without any, it is `info`.
+/// Without a `format` it is text on a terminal, else JSON. `directives` are those of `RUST_LOG`; without any, the
+/// level is `info`.
 ///
 /// # Errors
 /// Where `directives` cannot be read.
-pub fn init(format: LogFormat, directives: Option<&str>) -> Result<(), ParseError> {
+pub fn init(format: Option<LogFormat>, directives: Option<&str>) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(directives.filter(|text| !text.trim().is_empty()).unwrap_or("info"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match format {
+    let on_terminal = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(on_terminal);
+    match format.unwrap_or(if on_terminal { LogFormat::Text } else { LogFormat::Json }) {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }

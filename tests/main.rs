@@ -1,0 +1,21 @@
+//! The gateway through its front door: real gRPC clients, real sockets, and an upstream that misbehaves on purpose.
+//!
+//! One file a topic; `support/` has the upstream, the gateway on a free port, and the gateway as a process.
+
+mod support;
+
+mod calls;
+mod command_line;
+mod credentials;
+mod deadlines;
+mod demo;
+mod errors;
+mod faults;
+mod health;
+mod limits;
+mod logs;
+mod malformed;
+mod projects;
+mod reflection;
+mod requests;
+mod shutdown;
