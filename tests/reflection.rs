@@ -61,3 +61,13 @@ async fn both_versions_list_the_services_and_describe_ours_with_its_rest_call() 
     let Value::Message(rule) = method.options().get_extension(&http).into_owned() else { panic!("a message") };
     assert_eq!(rule.get_field_by_name("get").expect("a GET").as_str(), Some("/apiops/projects/{project}/jwks/"));
 }
+
+#[tokio::test]
+async fn tools_can_read_the_details_of_errors() {
+    let upstream = Upstream::answering(list("")).await;
+    let gateway = Gateway::before(&upstream).await;
+    for detail in ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"] {
+        let answer = ask!(v1, gateway, FileContainingSymbol(detail));
+        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{detail}");
+    }
+}
