@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 /// What the upstream does after it has read a request's head.
@@ -152,13 +152,20 @@ impl Upstream {
 
     /// Waits until so many requests have arrived.
     pub(crate) async fn arrived(&self, count: usize) {
-        self.arrived.subscribe().wait_for(|&arrived| arrived >= count).await.expect("the upstream runs");
+        reach(&self.arrived, count).await;
     }
 
     /// Waits until the client has given up so many requests.
     pub(crate) async fn given_up(&self, count: usize) {
-        self.given_up.subscribe().wait_for(|&given_up| given_up >= count).await.expect("the upstream runs");
+        reach(&self.given_up, count).await;
     }
+}
+
+/// Waits until a counter has come so far; a minute later it never will.
+async fn reach(counter: &watch::Sender<usize>, count: usize) {
+    let mut counter = counter.subscribe();
+    let reached = timeout(Duration::from_secs(60), counter.wait_for(|&so_far| so_far >= count));
+    reached.await.expect("the count is reached").expect("the upstream runs");
 }
 
 #[derive(Clone)]
