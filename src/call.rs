@@ -55,13 +55,14 @@ impl Call {
         Ok(ProjectName::new(project)?)
     }
 
-    /// The status for the caller; the operator finds the causes in the log.
+    /// The status for the caller; the operator finds the causes in the log. The message is not there: it may be the
+    /// Manager's text, and that may repeat a token.
     pub(crate) fn refuse(&self, error: Error) -> Status {
         let (code, reason) = (error.code(), error.reason());
         if error.is_callers_fault() {
-            tracing::debug!(?code, reason, "call refused: {error}");
+            tracing::debug!(?code, reason, "call refused");
         } else {
-            tracing::warn!(?code, reason, causes = error.causes(), "call failed: {error}");
+            tracing::warn!(?code, reason, causes = error.causes(), "call failed");
         }
         error.into_status(self.project.get().map(|project| &**project))
     }

@@ -1,6 +1,10 @@
 //! The whole gateway at work on one machine: a sandbox upstream, the gateway in front of it, a real call through both.
 
-use std::{error::Error, net::SocketAddr};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    net::SocketAddr,
+};
 
 use tokio::net::TcpListener;
 use tonic::{Request, transport::Endpoint};
@@ -15,7 +19,7 @@ use crate::{
 /// `shutdown`, or ends at once if `once`.
 ///
 /// # Errors
-/// Where no port is free for the sandbox, or the call fails.
+/// Where no port is free for the sandbox, the call fails, or nobody reads what is printed.
 pub async fn run(listener: TcpListener, once: bool, shutdown: impl Future<Output = ()>) -> Result<(), Box<dyn Error>> {
     let sandbox = TcpListener::bind("127.0.0.1:0").await?;
     let manager = format!("http://{}", sandbox.local_addr()?);
@@ -24,12 +28,13 @@ pub async fn run(listener: TcpListener, once: bool, shutdown: impl Future<Output
 
     let demonstration = async {
         let jwks = call(gateway).await?;
-        println!("A sandbox of the Apinizer Manager runs at {manager}, the gateway at {gateway}.");
-        println!("ListJwks({:?}) answers:\n\n{}\n", sandbox::SAMPLE_PROJECT, table::table(&jwks));
-        println!("The same call by hand:\n\n{}\n", command(gateway));
+        let mut out = io::stdout();
+        writeln!(out, "A sandbox of the Apinizer Manager runs at {manager}, the gateway at {gateway}.")?;
+        writeln!(out, "ListJwks({:?}) answers:\n\n{}\n", sandbox::SAMPLE_PROJECT, table::table(&jwks))?;
+        writeln!(out, "The same call by hand:\n\n{}\n", command(gateway))?;
         if !once {
-            println!("Try the project {:?}, one that is missing, or a wrong token.", sandbox::EMPTY_PROJECT);
-            println!("Ctrl-C ends the demo.");
+            writeln!(out, "Try the project {:?}, one that is missing, or a wrong token.", sandbox::EMPTY_PROJECT)?;
+            writeln!(out, "Ctrl-C ends the demo.")?;
             shutdown.await;
         }
         Ok::<_, Box<dyn Error>>(())

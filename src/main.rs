@@ -1,6 +1,11 @@
 //! The command `jwks-gateway`: arguments, log, signals and exit codes. The only file that reads the environment.
 
-use std::{env, error::Error, io, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use jwks_gateway::{
@@ -49,7 +54,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo(args).await,
     };
     ended.unwrap_or_else(|error| {
-        eprintln!("jwks-gateway: {}", sentence(&*error));
+        let _ = writeln!(io::stderr(), "jwks-gateway: {}", sentence(&*error));
         ExitCode::from(if error.is::<ConfigFaults>() || error.is::<BadLogFilter>() { 2 } else { 1 })
     })
 }

@@ -1,6 +1,12 @@
 //! The demo and its sandbox.
 
-use jwks_gateway::sandbox;
+use std::process::Stdio;
+
+use jwks_gateway::{
+    config::Settings,
+    pb::{ListJwksRequest, jwk_service_client::JwkServiceClient},
+    sandbox,
+};
 use tokio::net::TcpListener;
 use tonic::{Code, Request};
 
@@ -8,10 +14,6 @@ use crate::support::{
     Gateway, gateway,
     process::{command, run},
     told,
-};
-use jwks_gateway::{
-    config::Settings,
-    pb::{ListJwksRequest, jwk_service_client::JwkServiceClient},
 };
 
 #[tokio::test]
@@ -29,6 +31,17 @@ async fn the_demo_takes_another_port_if_its_own_is_taken() {
     let _taken = TcpListener::bind("127.0.0.1:50051").await;
     let output = run(&mut command(&["demo", "--once"])).await;
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_demo_that_nobody_reads_ends_without_a_panic() {
+    let mut command = command(&["demo", "--once", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.expect("the command ends");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("jwks-gateway: ") && !text.contains("panicked"), "{text}");
 }
 
 /// A gateway in front of the sandbox.

@@ -34,6 +34,9 @@ async fn the_token_is_in_no_log_at_any_level_whatever_happens() {
         denied if denied.contains("/Denied/") => {
             Reply::json(401, r#"{"error": "invalid_token", "error_description": "Invalid token"}"#)
         }
+        echo if echo.contains("/Echo/") => {
+            Reply::json(500, format!(r#"{{"error": "internal_error", "error_description": "no session for {TOKEN}"}}"#))
+        }
         page if page.contains("/Page/") => Reply::http(200, &[("content-type", "text/html")], "<html></html>"),
         moved if moved.contains("/Moved/") => Reply::http(302, &[("location", "http://elsewhere.invalid/")], ""),
         _ => list(r#"{"name": "a"}"#),
@@ -42,7 +45,7 @@ async fn the_token_is_in_no_log_at_any_level_whatever_happens() {
     for format in ["text", "json"] {
         let args = ["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream.url(), "--log-format", format];
         let process = Process::start(command(&args).env("RUST_LOG", "trace")).await;
-        for project in ["P", "Close", "Stall", "Denied", "Page", "Moved", "..", ""] {
+        for project in ["P", "Close", "Stall", "Denied", "Echo", "Page", "Moved", "..", ""] {
             caller::call(process.address, project, &[("grpc-timeout", "200m")]).await;
         }
         let malformed = format!("Basic {TOKEN}");
