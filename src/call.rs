@@ -49,6 +49,11 @@ impl Call {
         Self { deadline, project: Arc::default() }
     }
 
+    /// When the caller stops waiting.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Takes the project's name down for errors that are raised outside the handler, then checks it.
     pub(crate) fn ask_for(&self, project: String) -> Result<ProjectName, Error> {
         self.project.get_or_init(|| project.as_str().into());

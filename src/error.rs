@@ -170,19 +170,31 @@ impl Error {
             if let Some(http_status) = http_status {
                 details.metadata("http_status", http_status.as_str());
             }
-            match failure {
-                Failure::Said { error, retry_after } => {
-                    details.domain(MANAGER);
-                    details.retry_after(*retry_after);
-                    for violation in &error.violations {
-                        details.violation(&violation.field, &violation.message);
-                    }
+            if let Failure::Said { error, .. } = failure {
+                details.domain(MANAGER);
+                for violation in &error.violations {
+                    details.violation(&violation.field, &violation.message);
                 }
-                Failure::HttpStatus { retry_after } => details.retry_after(*retry_after),
-                _ => {}
             }
         }
+        details.retry_after(self.retry_after());
         details.into_status(self.code(), &self.to_string())
+    }
+
+    /// How long to wait before the next try, if the upstream said so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream {
+                failure: Failure::Said { retry_after, .. } | Failure::HttpStatus { retry_after }, ..
+            } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the next attempt may succeed: the connection failed or broke, or the answer was a 502 or 503 that no
+    /// word explains. Everything else was said on purpose, or took the time that there was.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.code() == Code::Unavailable
     }
 
     /// Whether there is nothing for the operator of the gateway to look into.

@@ -25,7 +25,7 @@ impl Gateway {
     async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<ListJwksResponse, Error> {
         let token = BearerToken::from_metadata(request.metadata().as_ref());
         let project = call.ask_for(request.into_inner().project);
-        self.upstream.list_jwks(&project?, &token?).await
+        self.upstream.list_jwks(&project?, &token?, call.deadline()).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod base_url;
 mod body;
+mod retry;
 mod retry_after;
 
 use std::time::{Duration, SystemTime};
@@ -10,9 +11,11 @@ use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION},
 };
-use tokio::time::{Instant, timeout_at};
+use reqwest::Url;
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::base_url::{BaseUrl, BaseUrlFault};
+use self::retry::RetryBudget;
 use crate::{
     answer,
     config::Config,
@@ -29,6 +32,7 @@ pub struct Upstream {
     base: BaseUrl,
     timeout: Duration,
     max_response_bytes: usize,
+    retry_budget: RetryBudget,
 }
 
 impl Upstream {
@@ -54,27 +58,49 @@ impl Upstream {
             base: config.upstream.clone(),
             timeout: config.upstream_timeout,
             max_response_bytes: config.max_response_bytes,
+            retry_budget: RetryBudget::new(),
         })
     }
 
-    /// Fetches the JWKs of a project: one GET, its answer read within the limits of time and size, and judged.
+    /// Fetches the JWKs of a project, within the upstream timeout and the caller's deadline, in several attempts if
+    /// the upstream fails in passing.
     ///
     /// Dropping the future ends the request and its connection.
     ///
     /// # Errors
     /// Everything that is not a 200 with a list, see [`Failure`].
-    pub async fn list_jwks(&self, project: &ProjectName, token: &BearerToken) -> Result<ListJwksResponse, Error> {
-        let deadline = Instant::now() + self.timeout;
-        let request =
-            self.http.get(self.base.list_jwks(project)?).header(AUTHORIZATION, token.header_value().clone()).send();
-        let response = timeout_at(deadline, request)
+    pub async fn list_jwks(
+        &self,
+        project: &ProjectName,
+        token: &BearerToken,
+        deadline: Option<Instant>,
+    ) -> Result<ListJwksResponse, Error> {
+        let url = self.base.list_jwks(project)?;
+        let timeout = Instant::now() + self.timeout;
+        let end = deadline.map_or(timeout, |deadline| deadline.min(timeout));
+        let mut retries = self.retry_budget.for_call();
+        loop {
+            let error = match self.attempt(url.clone(), token, timeout).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let Some(wait) = retries.wait_after(&error, end) else { return Err(error) };
+            tracing::debug!(?wait, causes = error.causes(), "upstream failed, trying again");
+            sleep(wait).await;
+        }
+    }
+
+    /// One GET, its answer read within the limits of time and size, and judged.
+    async fn attempt(&self, url: Url, token: &BearerToken, timeout: Instant) -> Result<ListJwksResponse, Error> {
+        let request = self.http.get(url).header(AUTHORIZATION, token.header_value().clone()).send();
+        let response = timeout_at(timeout, request)
             .await
             .map_err(|_| Failure::Timeout.at(None))?
             .map_err(|error| unreachable(error).at(None))?;
 
         let status = response.status();
         let retry_after = retry_after::from_headers(response.headers(), SystemTime::now());
-        timeout_at(deadline, body::read(response, self.max_response_bytes))
+        timeout_at(timeout, body::read(response, self.max_response_bytes))
             .await
             .unwrap_or(Err(Failure::Timeout))
             .and_then(|body| answer::read(status, retry_after, &body))

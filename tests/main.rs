@@ -18,4 +18,5 @@ mod malformed;
 mod projects;
 mod reflection;
 mod requests;
+mod retries;
 mod shutdown;
