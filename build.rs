@@ -2,6 +2,8 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
+use tonic_prost_build::manual;
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
 
@@ -13,6 +15,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.binpb");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;
 
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure().build_server(false).compile_fds(compiler.file_descriptor_set())?;
+    manual::Builder::new().build_client(false).compile(&[service()]);
     Ok(())
+}
+
+/// The server half, by hand: its answers are encoded already, see src/codec.rs. A test calls it with the client half.
+fn service() -> manual::Service {
+    let list_jwks = manual::Method::builder()
+        .name("list_jwks")
+        .route_name("ListJwks")
+        .input_type("crate::pb::ListJwksRequest")
+        .output_type("crate::codec::EncodedList")
+        .codec_path("crate::codec::ListJwksCodec")
+        .build();
+    manual::Service::builder().package("apinizer.apiops.v1").name("JwkService").method(list_jwks).build()
 }

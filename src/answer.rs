@@ -7,20 +7,16 @@ use http::StatusCode;
 use crate::{
     convert,
     error::Failure,
-    pb::ListJwksResponse,
     wire::{Malformed, error::ApinizerError, list},
 };
 
-/// Judges an answer by its status, its `Retry-After` and its body.
+/// Judges an answer by its status, its `Retry-After` and its body. A list becomes an encoded `ListJwksResponse`, which
+/// is never longer than the body.
 ///
 /// # Errors
 /// Everything that is not a 200 with a list. Where the body is an error of the Manager it counts, whatever the status;
 /// else the status does.
-pub(crate) fn read(
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: &[u8],
-) -> Result<ListJwksResponse, Failure> {
+pub(crate) fn read(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let malformed = match status {
         StatusCode::OK => match read_list(body) {
             Ok(answer) => return Ok(answer),
@@ -36,14 +32,14 @@ pub(crate) fn read(
     })
 }
 
-/// Reads the body of a 200.
+/// Reads the body of a 200 into an encoded `ListJwksResponse`.
 ///
 /// # Errors
 /// Where it is no list, see [`list::read`].
-pub(crate) fn read_list(body: &[u8]) -> Result<ListJwksResponse, Malformed> {
-    let mut jwks = Vec::new();
-    list::read(body, |entry| jwks.push(convert::jwk(entry)))?;
-    Ok(ListJwksResponse { jwks })
+pub(crate) fn read_list(body: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut encoded = Vec::with_capacity(body.len() / 2);
+    list::read(body, |entry| convert::append_jwk(&mut encoded, &entry))?;
+    Ok(encoded)
 }
 
 #[cfg(test)]
@@ -61,7 +57,7 @@ mod tests {
             r#"{"resultList": null, "success": true}"#,
             r#"{"success": true, "resultList": [], "resultCount": 0, "error": null, "x": [[{"y": {}}]]}"#,
         ] {
-            assert_eq!(read_list(body.as_bytes()).expect("a list").jwks, [], "{body}");
+            assert_eq!(read_list(body.as_bytes()).expect("a list"), [0; 0], "{body}");
         }
     }
 

@@ -11,6 +11,8 @@ use crate::upstream::BaseUrl;
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest body that can be allowed: a gRPC message has a length of 32 bits.
 const MAX_BODY: u64 = 2 * 1024 * 1024 * 1024;
+/// The most of anything that can be counted.
+const MAX_COUNT: usize = 1_000_000;
 
 /// The settings of `serve` as they were given, unchecked. What is `None` has its default.
 ///
@@ -50,6 +52,14 @@ pub struct Settings {
     #[arg(long, value_name = "SIZE", env = "JWKS_GATEWAY_MAX_RESPONSE_BYTES", hide_env_values = true)]
     pub max_response_bytes: Option<OsString>,
 
+    /// The most upstream calls at once [default: 256]
+    #[arg(long, value_name = "COUNT", env = "JWKS_GATEWAY_MAX_IN_FLIGHT", hide_env_values = true)]
+    pub max_in_flight: Option<OsString>,
+
+    /// The most callers that wait for an upstream call; others are turned away [default: 1024]
+    #[arg(long, value_name = "COUNT", env = "JWKS_GATEWAY_MAX_QUEUED", hide_env_values = true)]
+    pub max_queued: Option<OsString>,
+
     /// How long running calls may take to finish after SIGTERM or SIGINT [default: 20s]
     #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_DRAIN_TIMEOUT", hide_env_values = true)]
     pub drain_timeout: Option<OsString>,
@@ -72,6 +82,10 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// The largest body taken, in bytes, before and after decompression.
     pub max_response_bytes: usize,
+    /// The most upstream calls at once.
+    pub max_in_flight: usize,
+    /// The most callers that wait for one.
+    pub max_queued: usize,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// The form of the log; where there is none, it depends on the terminal.
@@ -101,6 +115,8 @@ impl Config {
         let upstream_timeout = faults.check("upstream-timeout", settings.upstream_timeout, "10s", positive_duration);
         let connect_timeout = faults.check("connect-timeout", settings.connect_timeout, "2s", positive_duration);
         let max_response_bytes = faults.check("max-response-bytes", settings.max_response_bytes, "16MiB", body_size);
+        let max_in_flight = faults.check("max-in-flight", settings.max_in_flight, "256", positive_count);
+        let max_queued = faults.check("max-queued", settings.max_queued, "1024", count);
         let drain_timeout = faults.check("drain-timeout", settings.drain_timeout, "20s", duration);
         let log_format = faults.check("log-format", settings.log_format, "auto", log_format);
         if plaintext == Some(false) && upstream.as_ref().is_some_and(BaseUrl::leaves_host_in_the_clear) {
@@ -113,6 +129,8 @@ impl Config {
                 upstream_timeout: upstream_timeout?,
                 connect_timeout: connect_timeout?,
                 max_response_bytes: max_response_bytes?,
+                max_in_flight: max_in_flight?,
+                max_queued: max_queued?,
                 drain_timeout: drain_timeout?,
                 log_format: log_format?,
             })
@@ -200,6 +218,17 @@ fn body_size(text: &str) -> Result<usize, &'static str> {
         }
         Ok(_) => Err("expected 1 byte to 2GiB"),
         Err(_) => Err("expected a size such as 512KiB or 16MiB"),
+    }
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|&count| count <= MAX_COUNT).ok_or("expected a number, a million at most")
+}
+
+fn positive_count(text: &str) -> Result<usize, &'static str> {
+    match count(text)? {
+        0 => Err("expected more than zero"),
+        count => Ok(count),
     }
 }
 

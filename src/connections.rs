@@ -7,7 +7,10 @@ use std::{
     convert::Infallible,
     io,
     pin::{Pin, pin},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,6 +22,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use prost::bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -28,9 +32,9 @@ use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
-use tonic::service::Routes;
+use tonic::{Status, service::Routes};
 
-use crate::call;
+use crate::{call, upstream::Reservation};
 
 /// How often a quiet peer is asked whether it is still there, and how long it may take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -131,15 +135,29 @@ impl Server {
     }
 }
 
-/// Keeps a call on the list until its body is handed over whole.
-fn hold<B: Body>(
+/// Keeps a call on the list, and its memory reserved, until the last byte of its answer is sent: HTTP/2 takes the body
+/// at once, but sends it no faster than the caller reads.
+fn hold(
     call: TaskTrackerToken,
-    response: Response<B>,
-) -> Response<impl Body<Data = B::Data, Error = B::Error>> {
+    mut response: Response<tonic::body::Body>,
+) -> Response<impl Body<Data = Bytes, Error = Status>> {
+    let memory = response.extensions_mut().remove::<Arc<Reservation>>();
+    let held = Arc::new((call, memory));
     response.map(|body| {
         body.map_frame(move |frame| {
-            let _on_the_list = &call;
-            frame
+            frame.map_data(|bytes| Bytes::from_owner(Held { bytes, _until_sent: held.clone() }))
         })
     })
+}
+
+/// Bytes that hold something until they are dropped.
+struct Held<T> {
+    bytes: Bytes,
+    _until_sent: T,
+}
+
+impl<T> AsRef<[u8]> for Held<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }

@@ -18,6 +18,9 @@ const MANAGER: &str = "apinizer.com";
 /// `ErrorInfo.domain` of what the gateway inferred.
 const GATEWAY: &str = "jwks-gateway";
 
+/// How long callers are asked to stay away who found the gateway overloaded.
+const OVERLOADED_DELAY: Duration = Duration::from_secs(1);
+
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -44,7 +47,7 @@ pub enum Error {
     Panic,
 }
 
-/// What was wrong with the upstream or its answer.
+/// What was wrong with the upstream call or its answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The Manager named the error.
@@ -79,6 +82,9 @@ pub enum Failure {
     /// No whole answer within the gateway's own timeout.
     #[error("timed out")]
     Timeout,
+    /// Too many calls at once, or no memory for one more body.
+    #[error("too much at once")]
+    Overloaded,
 }
 
 impl Failure {
@@ -107,6 +113,7 @@ impl Failure {
             }
             Self::Unreachable(_) => "the upstream cannot be reached or does not speak HTTP".to_owned(),
             Self::TooLarge { limit } => format!("the upstream's answer is larger than {limit} bytes"),
+            Self::Overloaded => "the gateway has too much to do at once".to_owned(),
             Self::Timeout => "the upstream gave no whole answer within the gateway's timeout".to_owned(),
         }
     }
@@ -129,7 +136,7 @@ impl Error {
             Failure::HttpStatus { .. } => by_number(Speaker::Unknown),
             Failure::Redirect | Failure::Malformed(_) => Code::Internal,
             Failure::Unreachable(_) => Code::Unavailable,
-            Failure::TooLarge { .. } => Code::ResourceExhausted,
+            Failure::TooLarge { .. } | Failure::Overloaded => Code::ResourceExhausted,
             Failure::Timeout => Code::DeadlineExceeded,
         }
     }
@@ -150,6 +157,7 @@ impl Error {
                 Failure::Unreachable(_) => "UPSTREAM_UNREACHABLE",
                 Failure::TooLarge { .. } => "UPSTREAM_TOO_LARGE",
                 Failure::Timeout => "UPSTREAM_TIMEOUT",
+                Failure::Overloaded => "OVERLOADED",
             },
         };
         constant.to_owned()
@@ -181,12 +189,13 @@ impl Error {
         details.into_status(self.code(), &self.to_string())
     }
 
-    /// How long to wait before the next try, if the upstream said so.
+    /// How long to wait before the next try, if the upstream or our own load says so.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upstream {
                 failure: Failure::Said { retry_after, .. } | Failure::HttpStatus { retry_after }, ..
             } => *retry_after,
+            Self::Upstream { failure: Failure::Overloaded, .. } => Some(OVERLOADED_DELAY),
             _ => None,
         }
     }

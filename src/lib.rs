@@ -6,9 +6,10 @@
 //! 2. `call.rs` takes each request in: it keeps the caller's deadline and turns a panic into an answer.
 //! 3. [`service`] is the generated trait: token and project are checked ([`credentials`], [`project`]), then the
 //!    upstream is asked.
-//! 4. [`upstream`] sends one GET and reads the body within the limits of time and size.
-//! 5. `answer.rs` judges what came back. A list is read entry by entry (`wire/list.rs`) and becomes messages
-//!    (`convert.rs`); anything else is a [`Failure`](error::Failure), in the Manager's own words where it has any
+//! 4. [`upstream`] admits the call (`upstream/limits.rs`), sends a GET, again if it fails in passing
+//!    (`upstream/retry.rs`), and reads the body within the limits of time and size (`upstream/body.rs`).
+//! 5. `answer.rs` judges what came back. A list is read entry by entry (`wire/list.rs`) and becomes protobuf bytes
+//!    (`convert.rs`), which [`codec`] sends; anything else is a [`Failure`](error::Failure), in the Manager's own words where it has any
 //!    (`wire/error.rs`).
 //! 6. [`error`] names everything that can go wrong; its code comes from the tables in `status.rs`, and `details.rs`
 //!    makes a status of it that every client takes.
@@ -18,6 +19,7 @@
 
 mod answer;
 mod call;
+pub mod codec;
 pub mod config;
 mod connections;
 mod convert;
@@ -35,10 +37,17 @@ pub mod telemetry;
 pub mod upstream;
 mod wire;
 
-/// The messages, client and server of `proto/apinizer/apiops/v1/jwk_service.proto`.
-#[allow(missing_docs, clippy::pedantic, reason = "generated; the comments of the proto are its documentation")]
+/// The messages, client and server of `proto/apinizer/apiops/v1/jwk_service.proto`. The server answers with encoded
+/// messages, see [`codec`].
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated; the comments of the proto are its documentation"
+)]
 pub mod pb {
     tonic::include_proto!("apinizer.apiops.v1");
+    tonic::include_proto!("apinizer.apiops.v1.JwkService");
 
     /// The compiled proto with comments and options, as `google.protobuf.FileDescriptorSet`.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

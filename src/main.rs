@@ -32,7 +32,7 @@ enum Command {
     /// Serve gRPC in front of an Apinizer Manager
     ///
     /// Every flag has an environment variable; flags win. The level of the log is set by RUST_LOG.
-    Serve(Settings),
+    Serve(Box<Settings>),
     /// Show the gateway at work on an embedded sandbox of the Manager
     Demo(DemoArgs),
 }
@@ -50,7 +50,7 @@ struct DemoArgs {
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
-        Command::Serve(settings) => serve(settings).await,
+        Command::Serve(settings) => serve(*settings).await,
         Command::Demo(args) => demo(args).await,
     };
     ended.unwrap_or_else(|error| {

@@ -1,13 +1,16 @@
 //! The generated trait: check, ask, answer.
 
+use std::sync::Arc;
+
 use tonic::{Request, Response, Status};
 
 use crate::{
     call::Call,
+    codec::EncodedList,
     credentials::BearerToken,
     error::Error,
-    pb::{ListJwksRequest, ListJwksResponse, jwk_service_server::JwkService},
-    upstream::Upstream,
+    pb::{ListJwksRequest, jwk_service_server::JwkService},
+    upstream::{Answer, Upstream},
 };
 
 /// `apinizer.apiops.v1.JwkService` in front of an upstream.
@@ -22,17 +25,21 @@ impl Gateway {
         Self { upstream }
     }
 
-    async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<ListJwksResponse, Error> {
+    async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Error> {
         let token = BearerToken::from_metadata(request.metadata().as_ref());
         let project = call.ask_for(request.into_inner().project);
-        self.upstream.list_jwks(&project?, &token?, call.deadline()).await
+        let Answer { list, memory } = self.upstream.list_jwks(&project?, &token?, call.deadline()).await?;
+        let mut response = Response::new(list);
+        // Counted until the caller has taken the answer, see src/connections.rs.
+        response.extensions_mut().insert(Arc::new(memory));
+        Ok(response)
     }
 }
 
 #[tonic::async_trait]
 impl JwkService for Gateway {
-    async fn list_jwks(&self, request: Request<ListJwksRequest>) -> Result<Response<ListJwksResponse>, Status> {
+    async fn list_jwks(&self, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Status> {
         let call = request.extensions().get::<Call>().cloned().unwrap_or_default();
-        self.answer(&call, request).await.map(Response::new).map_err(|error| call.refuse(error))
+        self.answer(&call, request).await.map_err(|error| call.refuse(error))
     }
 }

@@ -2,6 +2,7 @@
 
 mod base_url;
 mod body;
+mod limits;
 mod retry;
 mod retry_after;
 
@@ -14,16 +15,26 @@ use http::{
 use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use self::base_url::{BaseUrl, BaseUrlFault};
-use self::retry::RetryBudget;
+pub use self::{
+    base_url::{BaseUrl, BaseUrlFault},
+    limits::Reservation,
+};
+use self::{
+    body::Body,
+    limits::{Admission, MemoryBudget},
+    retry::RetryBudget,
+};
 use crate::{
     answer,
+    codec::EncodedList,
     config::Config,
     credentials::BearerToken,
     error::{Error, Failure},
-    pb::ListJwksResponse,
     project::ProjectName,
 };
+
+/// The bodies of all calls together may take so many times the largest one.
+const BODIES_AT_ONCE: usize = 8;
 
 /// The Manager behind the gateway.
 #[derive(Debug)]
@@ -32,7 +43,18 @@ pub struct Upstream {
     base: BaseUrl,
     timeout: Duration,
     max_response_bytes: usize,
+    admission: Admission,
+    memory: MemoryBudget,
     retry_budget: RetryBudget,
+}
+
+/// A list, and the memory that is reserved for it until it is dropped.
+#[derive(Debug)]
+pub struct Answer {
+    /// The list.
+    pub list: EncodedList,
+    /// The length of the body that it came in, which is never less than its own.
+    pub memory: Reservation,
 }
 
 impl Upstream {
@@ -58,12 +80,14 @@ impl Upstream {
             base: config.upstream.clone(),
             timeout: config.upstream_timeout,
             max_response_bytes: config.max_response_bytes,
+            admission: Admission::new(config.max_in_flight, config.max_queued),
+            memory: MemoryBudget::new(config.max_response_bytes.saturating_mul(BODIES_AT_ONCE)),
             retry_budget: RetryBudget::new(),
         })
     }
 
-    /// Fetches the JWKs of a project, within the upstream timeout and the caller's deadline, in several attempts if
-    /// the upstream fails in passing.
+    /// Fetches the JWKs of a project: when it is this call's turn, within the upstream timeout and the caller's
+    /// deadline, in several attempts if the upstream fails in passing.
     ///
     /// Dropping the future ends the request and its connection.
     ///
@@ -74,10 +98,14 @@ impl Upstream {
         project: &ProjectName,
         token: &BearerToken,
         deadline: Option<Instant>,
-    ) -> Result<ListJwksResponse, Error> {
+    ) -> Result<Answer, Error> {
         let url = self.base.list_jwks(project)?;
         let timeout = Instant::now() + self.timeout;
         let end = deadline.map_or(timeout, |deadline| deadline.min(timeout));
+        let _admitted = timeout_at(timeout, self.admission.admit())
+            .await
+            .unwrap_or(Err(Failure::Timeout))
+            .map_err(|failure| failure.at(None))?;
         let mut retries = self.retry_budget.for_call();
         loop {
             let error = match self.attempt(url.clone(), token, timeout).await {
@@ -91,7 +119,7 @@ impl Upstream {
     }
 
     /// One GET, its answer read within the limits of time and size, and judged.
-    async fn attempt(&self, url: Url, token: &BearerToken, timeout: Instant) -> Result<ListJwksResponse, Error> {
+    async fn attempt(&self, url: Url, token: &BearerToken, timeout: Instant) -> Result<Answer, Error> {
         let request = self.http.get(url).header(AUTHORIZATION, token.header_value().clone()).send();
         let response = timeout_at(timeout, request)
             .await
@@ -100,10 +128,13 @@ impl Upstream {
 
         let status = response.status();
         let retry_after = retry_after::from_headers(response.headers(), SystemTime::now());
-        timeout_at(timeout, body::read(response, self.max_response_bytes))
+        timeout_at(timeout, body::read(response, self.max_response_bytes, &self.memory))
             .await
             .unwrap_or(Err(Failure::Timeout))
-            .and_then(|body| answer::read(status, retry_after, &body))
+            .and_then(|Body { bytes, memory }| {
+                let list = answer::read(status, retry_after, &bytes).map(EncodedList)?;
+                Ok(Answer { list, memory })
+            })
             .map_err(|failure| failure.at(status))
     }
 }

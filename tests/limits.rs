@@ -1,12 +1,13 @@
-//! The limit on bodies: declared or counted, before and after decompression, and what it means for memory.
+//! The limits on bodies, declared or counted, before and after decompression; on memory; and on calls at once.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use jwks_gateway::config::Settings;
 use tonic::Code;
 
-use crate::support::{Gateway, Reply, Upstream, gateway, list, process::Process, told};
+use crate::support::{Gateway, Reply, TOKEN, Upstream, caller, gateway, list, process::Process, told};
 
 const TOO_LARGE: (Code, &str, &str) = (Code::ResourceExhausted, "jwks-gateway", "UPSTREAM_TOO_LARGE");
 
@@ -103,4 +104,119 @@ async fn endless_streams_and_gzip_bombs_end_with_the_process_under_200_megabytes
     }
     gateway::list(channel, "P").await.expect("the next call is served");
     assert!(process.peak_memory() < 200_000_000, "{} bytes", process.peak_memory());
+}
+
+/// A gateway with these limits on calls.
+async fn gateway_for(upstream: &Upstream, in_flight: &str, queued: &str) -> Gateway {
+    Gateway::with(Settings {
+        upstream: Some(upstream.url().into()),
+        upstream_timeout: Some("1h".into()),
+        max_in_flight: Some(in_flight.into()),
+        max_queued: Some(queued.into()),
+        ..Settings::default()
+    })
+    .await
+}
+
+fn assert_overloaded(refusal: &tonic::Status) {
+    let told = told(refusal);
+    assert_eq!(told.verdict(), (Code::ResourceExhausted, "jwks-gateway", "OVERLOADED"));
+    assert_eq!(told.retry_after, Some(Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn calls_over_the_limit_wait_and_calls_over_the_queue_are_turned_away_at_once() {
+    let upstream = Upstream::answering(Reply::nothing().stall()).await;
+    let gateway = gateway_for(&upstream, "2", "1").await;
+    let channel = gateway.channel().await;
+    let running: Vec<_> = (0..2).map(|_| tokio::spawn(gateway::list(channel.clone(), "P"))).collect();
+    upstream.arrived(2).await;
+    // One of these has the only place in the queue; the other is turned away.
+    let mut waiting: FuturesUnordered<_> = (0..2).map(|_| tokio::spawn(gateway::list(channel.clone(), "P"))).collect();
+    let turned_away = waiting.next().await.expect("a call").expect("no panic").expect_err("an error");
+    assert_overloaded(&turned_away);
+    assert_eq!(upstream.requests().len(), 2);
+
+    // Whoever leaves makes room.
+    running[0].abort();
+    upstream.arrived(3).await;
+}
+
+#[tokio::test]
+async fn a_call_waits_in_the_queue_no_longer_than_its_deadline_and_leaves_no_trace() {
+    let upstream = Upstream::answering(Reply::nothing().stall()).await;
+    let gateway = gateway_for(&upstream, "1", "1").await;
+    let running = tokio::spawn(gateway::list(gateway.channel().await, "P"));
+    upstream.arrived(1).await;
+    for _ in 0..3 {
+        let refusal = caller::call(gateway.address, "P", &[("grpc-timeout", "50m")]).await;
+        assert_eq!(told(&refusal).reason, "DEADLINE_EXCEEDED");
+    }
+    assert_eq!(upstream.requests().len(), 1);
+    running.abort();
+}
+
+#[tokio::test]
+async fn our_own_timeout_covers_the_queue() {
+    let upstream = Upstream::answering(Reply::nothing().stall()).await;
+    let gateway = Gateway::with(Settings {
+        upstream: Some(upstream.url().into()),
+        upstream_timeout: Some("300ms".into()),
+        max_in_flight: Some("1".into()),
+        ..Settings::default()
+    })
+    .await;
+    let channel = gateway.channel().await;
+    let calls: Vec<_> = (0..3).map(|_| tokio::spawn(gateway::list(channel.clone(), "P"))).collect();
+    for call in calls {
+        let refusal = call.await.expect("no panic").expect_err("an error");
+        assert_eq!(told(&refusal).verdict(), (Code::DeadlineExceeded, "jwks-gateway", "UPSTREAM_TIMEOUT"));
+    }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_count_until_they_are_taken_or_given_up() {
+    let filler = "x".repeat(1_000_000);
+    let upstream = Upstream::answering(list(&format!(r#"{{"name": "{filler}"}}"#))).await;
+    let gateway = gateway_with_limit(&upstream, "1MiB").await;
+    let authorization = format!("Bearer {TOKEN}");
+    let mut callers = Vec::new();
+    for _ in 0..8 {
+        let mut caller = caller::connect(gateway.address).await;
+        let request = caller::request(gateway.address, &[("authorization", &authorization)], caller::message("P"));
+        let untaken = caller.send_request(request).await.expect("a head");
+        callers.push((caller, untaken));
+    }
+    // Eight bodies of the largest size are all that there is memory for.
+    assert_overloaded(&gateway.refusal("P").await);
+
+    let (_caller, taken) = callers.pop().expect("a caller");
+    assert_eq!(caller::status(taken).await.code(), Code::Ok);
+    assert_eq!(gateway.list("P").await.expect("room for one").len(), 1);
+
+    for (caller, _untaken) in callers {
+        caller.hang_up();
+    }
+    // The gateway sees it in its own time.
+    while let Err(not_yet) = gateway.list("P").await {
+        assert_overloaded(&not_yet);
+    }
+    let all: Vec<_> = (0..4).map(|_| gateway.list("P")).collect();
+    for answered in futures_util::future::join_all(all).await {
+        answered.expect("room for four");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn many_tiny_entries_take_no_more_memory_than_a_few_large_ones() {
+    // 16 MB of JSON with 1.3 million entries: more than 250 MB as owned messages.
+    let entries = vec![r#"{"name":""}"#; 1_350_000].join(",");
+    let upstream = Upstream::answering(list(&entries)).await;
+    let process = Process::serve(&upstream.url(), &[]).await;
+    let channel = gateway::channel(process.address).await;
+    for _ in 0..3 {
+        assert_eq!(gateway::list(channel.clone(), "P").await.expect("a list").len(), 1_350_000);
+    }
+    assert!(process.peak_memory() < 100_000_000, "{} bytes", process.peak_memory());
 }

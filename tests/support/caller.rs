@@ -31,7 +31,13 @@ where
     let stream = TcpStream::connect(address).await.expect("a connection").into_std().expect("a socket");
     let socket = stream.try_clone().expect("a socket");
     let stream = TokioIo::new(TcpStream::from_std(stream).expect("a socket"));
-    let (requests, connection) = http2::handshake(TokioExecutor::new(), stream).await.expect("an HTTP/2 connection");
+    let (requests, connection) = http2::Builder::new(TokioExecutor::new())
+        // What it does not read is to stay with the gateway.
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
+        .handshake(stream)
+        .await
+        .expect("an HTTP/2 connection");
     tokio::spawn(connection);
     Caller { requests, socket }
 }
