@@ -8,17 +8,29 @@ use std::{
 
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response};
-use hyper::body::Incoming;
+use prost::bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{Service as _, StdError as BoxError},
+    service::Routes,
+};
 
-use crate::{error::Error, project::ProjectName};
+use crate::{
+    error::Error,
+    project::{ProjectFault, ProjectName},
+};
 
 /// Has a request answered, within the caller's deadline and whatever the handler does.
 ///
 /// When the deadline passes, the handler and with it the upstream call are dropped. tonic would answer CANCELLED to
 /// both a timeout and a panic; DEADLINE_EXCEEDED and INTERNAL are what the gRPC specification has for them.
-pub(crate) async fn answer(mut routes: Routes, mut request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer<B>(mut routes: Routes, mut request: Request<B>) -> Response<Body>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let call = Call::new(request.headers());
     request.extensions_mut().insert(call.clone());
     // Safe to go on after a panic: the handler's state is dropped, and what calls share has no invariants to break.
@@ -29,10 +41,21 @@ pub(crate) async fn answer(mut routes: Routes, mut request: Request<Incoming>) -
         Some(deadline) => timeout_at(deadline, answering).await.map_err(|_| Error::DeadlineExceeded),
     };
     match answered {
+        Ok(Ok(Ok(response))) if is_request_too_long(&response) => {
+            call.refuse(Error::ProjectInvalid(ProjectFault::TooLong)).into_http()
+        }
         Ok(Ok(Ok(response))) => response,
         Ok(Err(_panic)) => call.refuse(Error::Panic).into_http(),
         Err(error) => call.refuse(error).into_http(),
     }
+}
+
+/// The longest request that is read, in bytes. A longer one can only be a name that is too long.
+pub(crate) const MAX_REQUEST_BYTES: usize = 4096;
+
+/// Whether tonic refused the request's length, with a code that nothing else here has and without details.
+fn is_request_too_long(response: &Response<Body>) -> bool {
+    response.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == "11")
 }
 
 /// What is known of a call; a request carries it as an extension.
@@ -95,9 +118,52 @@ fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        future::Ready,
+        task::{Context, Poll},
+    };
+
     use http::HeaderValue;
+    use tonic::{Code, codegen::Service, server::NamedService};
+    use tonic_types::StatusExt as _;
 
     use super::*;
+
+    /// A handler with a defect.
+    #[derive(Clone)]
+    struct Panics;
+
+    impl NamedService for Panics {
+        const NAME: &'static str = "Panics";
+    }
+
+    impl Service<Request<Body>> for Panics {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            panic!("a defect")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_internal_and_the_next_call_is_answered() {
+        let routes = Routes::new(Panics);
+        for timeout in ["", "1H"] {
+            let request = Request::get("/Panics/Call").header("grpc-timeout", timeout).body(Body::empty());
+            let response = answer(routes.clone(), request.expect("a request")).await;
+            let status = Status::from_header_map(response.headers()).expect("a status");
+            assert_eq!(status.code(), Code::Internal);
+            assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "INTERNAL");
+            assert!(!status.message().contains("defect"));
+        }
+    }
 
     fn timeout(value: &str) -> Option<Duration> {
         grpc_timeout(&HeaderMap::from_iter([(

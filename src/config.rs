@@ -5,7 +5,7 @@ use std::{ffi::OsString, fmt, time::Duration};
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::upstream::BaseUrl;
+use crate::{listener::ListenAddress, upstream::BaseUrl};
 
 /// The longest duration that can be set.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,7 +20,7 @@ const MAX_COUNT: usize = 1_000_000;
 #[derive(Args, Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the comments are the help texts")]
 pub struct Settings {
-    /// Where to listen for gRPC, host:port [default: 127.0.0.1:50051]
+    /// Where to listen for gRPC, host:port or unix:/path [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDRESS", env = "JWKS_GATEWAY_LISTEN", hide_env_values = true)]
     pub listen: Option<OsString>,
 
@@ -64,6 +64,10 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_DRAIN_TIMEOUT", hide_env_values = true)]
     pub drain_timeout: Option<OsString>,
 
+    /// How long a connection lives before it is ended in peace, so that callers rebalance [default: 30m]
+    #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_MAX_CONNECTION_AGE", hide_env_values = true)]
+    pub max_connection_age: Option<OsString>,
+
     /// The form of the log, text or json [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", env = "JWKS_GATEWAY_LOG_FORMAT", hide_env_values = true)]
     pub log_format: Option<OsString>,
@@ -72,8 +76,8 @@ pub struct Settings {
 /// Settings that were checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address to listen on, as host:port; the host may be a name.
-    pub listen: String,
+    /// The address to listen on.
+    pub listen: ListenAddress,
     /// The Manager.
     pub upstream: BaseUrl,
     /// The bound on an upstream call as a whole.
@@ -86,10 +90,49 @@ pub struct Config {
     pub max_in_flight: usize,
     /// The most callers that wait for one.
     pub max_queued: usize,
-    /// How long a drain may take.
-    pub drain_timeout: Duration,
+    /// What a connection may do.
+    pub connections: ConnectionLimits,
     /// The form of the log; where there is none, it depends on the terminal.
     pub log_format: Option<LogFormat>,
+}
+
+/// What callers may do with their connections. Two of these are settings; the rest is the same everywhere.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// How long running calls may take to finish once their connection has to end.
+    pub drain_timeout: Duration,
+    /// How long a connection lives, give or take a tenth.
+    pub max_age: Duration,
+    /// Connections at once; others wait to be accepted.
+    pub max_connections: usize,
+    /// How long a peer may take to finish the HTTP/2 preface.
+    pub handshake_timeout: Duration,
+    /// How often a quiet peer is pinged, and how long it may take to answer.
+    pub keepalive: Duration,
+    /// Calls at once on a connection.
+    pub max_streams: u32,
+    /// Resets of a connection's streams, by it or for its errors, before it is closed.
+    pub max_resets: usize,
+    /// The metadata of a call, as HTTP/2 counts them, in bytes.
+    pub max_header_list_bytes: u32,
+    /// What a caller may send of its requests before they are read, in bytes.
+    pub window_bytes: u32,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            drain_timeout: Duration::from_secs(20),
+            max_age: Duration::from_secs(30 * 60),
+            max_connections: 10_000,
+            handshake_timeout: Duration::from_secs(5),
+            keepalive: Duration::from_secs(20),
+            max_streams: 200,
+            max_resets: 100,
+            max_header_list_bytes: 16 * 1024,
+            window_bytes: 64 * 1024,
+        }
+    }
 }
 
 /// The form of the log.
@@ -108,7 +151,7 @@ impl Config {
     /// Every fault there is, by the name of its flag, without the values.
     pub fn new(settings: Settings) -> Result<Self, ConfigFaults> {
         let mut faults = ConfigFaults::default();
-        let listen = faults.check("listen", settings.listen, "127.0.0.1:50051", listen_address);
+        let listen = faults.check("listen", settings.listen, "127.0.0.1:50051", str::parse::<ListenAddress>);
         let upstream = faults.check("upstream", settings.upstream, "", manager_url);
         let plaintext =
             faults.check("allow-plaintext-upstream", settings.allow_plaintext_upstream, "false", true_or_false);
@@ -118,6 +161,7 @@ impl Config {
         let max_in_flight = faults.check("max-in-flight", settings.max_in_flight, "256", positive_count);
         let max_queued = faults.check("max-queued", settings.max_queued, "1024", count);
         let drain_timeout = faults.check("drain-timeout", settings.drain_timeout, "20s", duration);
+        let max_age = faults.check("max-connection-age", settings.max_connection_age, "30m", positive_duration);
         let log_format = faults.check("log-format", settings.log_format, "auto", log_format);
         if plaintext == Some(false) && upstream.as_ref().is_some_and(BaseUrl::leaves_host_in_the_clear) {
             faults.add("upstream", "plain http to another host than loopback needs --allow-plaintext-upstream");
@@ -131,7 +175,11 @@ impl Config {
                 max_response_bytes: max_response_bytes?,
                 max_in_flight: max_in_flight?,
                 max_queued: max_queued?,
-                drain_timeout: drain_timeout?,
+                connections: ConnectionLimits {
+                    drain_timeout: drain_timeout?,
+                    max_age: max_age?,
+                    ..ConnectionLimits::default()
+                },
                 log_format: log_format?,
             })
         };
@@ -173,15 +221,6 @@ impl fmt::Display for ConfigFaults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the configuration is faulty:")?;
         self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
-    }
-}
-
-fn listen_address(text: &str) -> Result<String, &'static str> {
-    let (host, port) = text.rsplit_once(':').unwrap_or_default();
-    let is_host = !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'));
-    match port.parse::<u16>() {
-        Ok(_) if is_host => Ok(text.to_owned()),
-        _ => Err("expected host:port, such as 127.0.0.1:50051 or [::]:50051"),
     }
 }
 

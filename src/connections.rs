@@ -5,11 +5,11 @@
 
 use std::{
     convert::Infallible,
-    io,
+    future,
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,24 +24,26 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prost::bytes::Bytes;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::{
+    io::InspectReader,
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 use tonic::{Status, service::Routes};
 
-use crate::{call, upstream::Reservation};
+use crate::{call, config::ConnectionLimits, listener::Listener, upstream::Reservation};
 
-/// How often a quiet peer is asked whether it is still there, and how long it may take to answer.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long to wait after an accept that failed: when file descriptors are used up, the next one fails as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a peer that never made a call may take to say good-bye.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// A client's part of the HTTP/2 preface: 24 bytes of text and the head of a SETTINGS frame (RFC 9113, section 3.4).
+const PREFACE_LEN: usize = 24 + 9;
 
 /// How serving came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,21 +57,34 @@ pub enum Drain {
     },
 }
 
-/// Serves every connection until `shutdown`, then waits for running calls, for `drain_timeout` at most.
+/// Serves every connection until `shutdown`, then waits for running calls, for the drain timeout at most.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     routes: Routes,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
-    drain_timeout: Duration,
+    limits: ConnectionLimits,
 ) -> Drain {
-    let server = Server { http2: http2(), routes, calls: TaskTracker::new(), draining: CancellationToken::new() };
+    let room = Arc::new(Semaphore::new(limits.max_connections));
+    let server =
+        Server { http2: http2(&limits), routes, limits, calls: TaskTracker::new(), draining: CancellationToken::new() };
     let mut connections = JoinSet::new();
     loop {
+        // Those who find no room wait in the listener's backlog.
+        let accepted = async {
+            let place = room.clone().acquire_owned().await.expect("the semaphore is never closed");
+            listener.accept().await.map(|stream| (stream, place))
+        };
         tokio::select! {
             () = &mut shutdown => break,
             Some(_ended) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _peer)) => drop(connections.spawn(server.clone().serve_connection(stream))),
+            accepted = accepted => match accepted {
+                Ok((stream, place)) => {
+                    let server = server.clone();
+                    connections.spawn(async move {
+                        server.serve_connection(stream).await;
+                        drop(place);
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -80,7 +95,7 @@ pub(crate) async fn serve(
     drop(listener);
     server.draining.cancel();
     let drained = async { while connections.join_next().await.is_some() {} };
-    let _ = timeout(drain_timeout, drained).await;
+    let _ = timeout(limits.drain_timeout, drained).await;
     // Connections that are left end here, with the set.
     match server.calls.len() {
         0 => Drain::Clean,
@@ -88,10 +103,21 @@ pub(crate) async fn serve(
     }
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    // hyper's limits on concurrent streams, resets and header lists are in force unless they are unset.
+fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
-    http2.timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE);
+    http2
+        .timer(TokioTimer::new())
+        // A peer that is gone without a word is found by a ping.
+        .keep_alive_interval(limits.keepalive)
+        .keep_alive_timeout(limits.keepalive)
+        .max_concurrent_streams(limits.max_streams)
+        // Rapid reset (CVE-2023-44487): streams that were opened and reset before they were handled.
+        .max_pending_accept_reset_streams(limits.max_resets)
+        .max_local_error_reset_streams(limits.max_resets)
+        .max_header_list_size(limits.max_header_list_bytes)
+        // Requests are small. What a caller sends beyond that waits on its own side.
+        .initial_stream_window_size(limits.window_bytes)
+        .initial_connection_window_size(limits.window_bytes);
     http2
 }
 
@@ -100,39 +126,62 @@ fn http2() -> http2::Builder<TokioExecutor> {
 struct Server {
     http2: http2::Builder<TokioExecutor>,
     routes: Routes,
+    limits: ConnectionLimits,
     /// The calls that are not answered to the last byte.
     calls: TaskTracker,
     draining: CancellationToken,
 }
 
 impl Server {
-    async fn serve_connection(self, stream: TcpStream) {
+    async fn serve_connection(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         if let Err(error) = self.try_serve_connection(stream).await {
-            tracing::debug!(error = &*error, "connection ended");
+            tracing::debug!(%error, "connection ended");
         }
     }
 
-    async fn try_serve_connection(&self, stream: TcpStream) -> Result<(), Box<dyn std::error::Error>> {
-        // An answer is written whole, so there is nothing to wait for before it is sent.
-        stream.set_nodelay(true)?;
+    async fn try_serve_connection(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> hyper::Result<()> {
+        let received = Arc::new(AtomicUsize::new(0));
         let has_called = AtomicBool::new(false);
         let service = service_fn(|request: Request<Incoming>| {
             has_called.store(true, Ordering::Relaxed);
             let (routes, call) = (self.routes.clone(), self.calls.token());
             async { Ok::<_, Infallible>(hold(call, call::answer(routes, request).await)) }
         });
-        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
-            () = self.draining.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        if has_called.load(Ordering::Relaxed) {
-            return Ok(connection.await?);
-        }
-        // It may never have finished the HTTP/2 preface; then it does not answer a GOAWAY either.
-        timeout(GOODBYE, connection).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        Ok(())
+        let stream = TokioIo::new(count_bytes(stream, received.clone()));
+        let mut connection = pin!(self.http2.serve_connection(stream, service));
+        let no_preface = async {
+            sleep(self.limits.handshake_timeout).await;
+            if received.load(Ordering::Relaxed) >= PREFACE_LEN {
+                future::pending::<()>().await;
+            }
+        };
+        let grace = tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = no_preface => return Ok(()),
+            () = sleep(jittered(self.limits.max_age)) => self.limits.drain_timeout,
+            // The drain as a whole has a bound, and what it cuts is counted there.
+            () = self.draining.cancelled() => Duration::MAX,
+        };
+        connection.as_mut().graceful_shutdown();
+        // A peer without a call may never have finished the preface; then it does not answer a GOAWAY either.
+        let grace = if has_called.load(Ordering::Relaxed) { grace } else { GOODBYE };
+        timeout(grace, connection).await.unwrap_or(Ok(()))
     }
+}
+
+/// Counts the bytes that are read.
+fn count_bytes<S: AsyncRead>(stream: S, count: Arc<AtomicUsize>) -> InspectReader<S, impl FnMut(&[u8])> {
+    InspectReader::new(stream, move |bytes: &[u8]| {
+        count.fetch_add(bytes.len(), Ordering::Relaxed);
+    })
+}
+
+/// A random part of a tenth less or more, so that connections that began together do not end together.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 /// Keeps a call on the list, and its memory reserved, until the last byte of its answer is sent: HTTP/2 takes the body

@@ -11,6 +11,7 @@ use tonic::{Request, transport::Endpoint};
 
 use crate::{
     config::{Config, Settings},
+    listener::Listener,
     pb::{Jwk, ListJwksRequest, jwk_service_client::JwkServiceClient},
     sandbox, server, table,
 };
@@ -24,6 +25,7 @@ pub async fn run(listener: TcpListener, once: bool, shutdown: impl Future<Output
     let sandbox = TcpListener::bind("127.0.0.1:0").await?;
     let manager = format!("http://{}", sandbox.local_addr()?);
     let gateway = listener.local_addr()?;
+    let listener = Listener::Tcp(listener);
     let config = Config::new(Settings { upstream: Some(manager.clone().into()), ..Settings::default() })?;
 
     let demonstration = async {

@@ -11,12 +11,14 @@ use clap::{Args, Parser, Subcommand};
 use jwks_gateway::{
     config::{Config, ConfigFaults, Settings},
     demo,
+    listener::Listener,
     server::{self, Drain},
     telemetry,
 };
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
 };
 
 /// A gRPC gateway to the JWK list of an Apinizer Manager
@@ -62,22 +64,39 @@ async fn main() -> ExitCode {
 async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
     let config = Config::new(settings)?;
     telemetry::init(config.log_format, env::var("RUST_LOG").ok().as_deref()).map_err(|_| BadLogFilter)?;
-    let shutdown = shutdown()?;
-    let listener = bind(&config.listen).await?;
-    match server::run(listener, &config, shutdown).await? {
-        Drain::Clean => {
-            tracing::info!("drained");
-            Ok(ExitCode::SUCCESS)
-        }
-        Drain::Cut { calls } => {
-            tracing::warn!(calls, "the drain timeout cut running calls");
-            Ok(ExitCode::from(3))
+    let mut signals = Signals::catch()?;
+    let listener =
+        Listener::bind(&config.listen).await.map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let (begin_drain, drain) = oneshot::channel::<()>();
+    let serving = server::run(listener, &config, async { drop(drain.await) });
+    let interrupted = async {
+        signals.next().await;
+        drop(begin_drain);
+        signals.next().await;
+    };
+    tokio::select! {
+        served = serving => match served? {
+            Drain::Clean => {
+                tracing::info!("drained");
+                Ok(ExitCode::SUCCESS)
+            }
+            Drain::Cut { calls } => {
+                tracing::warn!(calls, "the drain timeout cut running calls");
+                Ok(ExitCode::from(CUT))
+            }
+        },
+        () = interrupted => {
+            tracing::warn!("a second signal cut the drain");
+            Ok(ExitCode::from(CUT))
         }
     }
 }
 
+/// The exit code of a drain that did not wait for every call.
+const CUT: u8 = 3;
+
 async fn demo(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let shutdown = shutdown()?;
+    let mut signals = Signals::catch()?;
     let listener = match args.listen {
         Some(address) => bind(&address).await?,
         None => match bind("127.0.0.1:50051").await {
@@ -85,7 +104,7 @@ async fn demo(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
             Err(_taken) => bind("127.0.0.1:0").await?,
         },
     };
-    demo::run(listener, args.once, shutdown).await?;
+    demo::run(listener, args.once, signals.next()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,16 +116,23 @@ async fn bind(address: &str) -> Result<TcpListener, Box<dyn Error>> {
     TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 
-/// Done at the first SIGTERM or SIGINT. Both are caught from this call on, not only once the future is polled.
-fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// SIGTERM and SIGINT, caught from the beginning, not only while somebody waits for them.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 /// An error and its causes in one line.

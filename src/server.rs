@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 
-use tokio::net::TcpListener;
 use tonic::{
     server::NamedService,
     service::{Routes, RoutesBuilder},
@@ -10,8 +9,10 @@ use tonic::{
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
 
 use crate::{
+    call::MAX_REQUEST_BYTES,
     config::Config,
     connections,
+    listener::Listener,
     pb::{FILE_DESCRIPTOR_SET, jwk_service_server::JwkServiceServer},
     service::Gateway,
     upstream::Upstream,
@@ -26,11 +27,7 @@ const HEALTH_OF: [&str; 2] = ["", JwkServiceServer::<Gateway>::NAME];
 ///
 /// # Errors
 /// Where the upstream's client or the reflection service cannot be set up. Nothing has been accepted then.
-pub async fn run(
-    listener: TcpListener,
-    config: &Config,
-    shutdown: impl Future<Output = ()>,
-) -> Result<Drain, StartError> {
+pub async fn run(listener: Listener, config: &Config, shutdown: impl Future<Output = ()>) -> Result<Drain, StartError> {
     let gateway = Gateway::new(Upstream::new(config)?);
     let health = HealthReporter::new();
     for service in HEALTH_OF {
@@ -42,8 +39,8 @@ pub async fn run(
         tracing::info!("draining");
         stop_reporting(health).await;
     };
-    tracing::info!(address = %listener.local_addr().map_err(StartError::Listener)?, "listening");
-    Ok(connections::serve(listener, routes, pin!(shutdown), config.drain_timeout).await)
+    tracing::info!(address = %listener.address().map_err(StartError::Listener)?, "listening");
+    Ok(connections::serve(listener, routes, pin!(shutdown), config.connections).await)
 }
 
 /// Turns every health answer to NOT_SERVING, then ends the streams of those who watch, since a watch never ends by
@@ -65,7 +62,7 @@ fn routes(gateway: Gateway, health: &HealthReporter) -> Result<Routes, tonic_ref
     };
     let mut routes = RoutesBuilder::default();
     routes
-        .add_service(JwkServiceServer::new(gateway))
+        .add_service(JwkServiceServer::new(gateway).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(HealthServer::new(tonic_health::server::HealthService::from_health_reporter(health.clone())))
         .add_service(reflection().build_v1()?)
         // Older tools ask for this name only.

@@ -1,12 +1,15 @@
 //! The log.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    panic,
+};
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::config::LogFormat;
 
-/// Writes the log to standard error from now on, for the whole process.
+/// Writes the log to standard error from now on, for the whole process, panics included.
 ///
 /// Without a `format` it is text on a terminal, else JSON. `directives` are those of `RUST_LOG`; without any, the
 /// level is `info`.
@@ -21,5 +24,9 @@ pub fn init(format: Option<LogFormat>, directives: Option<&str>) -> Result<(), P
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    // Without the message: it may quote what was being handled.
+    panic::set_hook(Box::new(|panic| {
+        tracing::error!(location = panic.location().map(tracing::field::display), "panicked")
+    }));
     Ok(())
 }

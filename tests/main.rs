@@ -6,6 +6,7 @@ mod support;
 
 mod calls;
 mod command_line;
+mod connections;
 mod credentials;
 mod deadlines;
 mod demo;

@@ -73,7 +73,9 @@ async fn a_name_that_no_segment_can_carry_is_refused_and_nothing_is_sent() {
         assert_eq!(told.verdict(), (Code::InvalidArgument, "jwks-gateway", "PROJECT_INVALID"), "{name:?}");
         let [(field, _)] = &told.violations[..] else { panic!("one violation for {name:?}") };
         assert_eq!((field.as_str(), told.http_status()), ("project", None));
-        assert!(name.starts_with(told.metadata["project"].trim_end_matches('…')));
+        // A request beyond a few kilobytes is not read at all, so its project is not known.
+        let project = told.metadata.get("project").map_or("", |project| project.trim_end_matches('…'));
+        assert!(name.starts_with(project));
     }
     assert_eq!(upstream.requests(), [""; 0]);
 }

@@ -93,3 +93,35 @@ async fn a_call_that_does_not_end_is_cut_at_the_drain_timeout_and_the_exit_code_
     assert!(log.contains(r#""calls":1"#), "{log}");
     call.await.expect("no panic").expect_err("it was cut");
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_the_drain_at_once() {
+    let upstream = Upstream::answering(Reply::nothing().stall()).await;
+    let mut process = Process::serve(&upstream.url(), &["--drain-timeout", "1h", "--upstream-timeout", "1h"]).await;
+    let call = tokio::spawn(gateway::list(gateway::channel(process.address).await, "P"));
+    upstream.arrived(1).await;
+    process.signal(Signal::TERM);
+    process.logged("draining").await;
+    process.signal(Signal::INT);
+    assert_eq!(process.ended().await.0, Some(3));
+    call.await.expect("no panic").expect_err("it was cut");
+}
+
+#[tokio::test]
+async fn hundreds_of_connections_without_a_call_do_not_hold_up_the_drain() {
+    let upstream = Upstream::answering(list("")).await;
+    // Few enough for the usual limit of 1024 file descriptors in both processes.
+    let process = Process::serve(&upstream.url(), &["--drain-timeout", "1h"]).await;
+    let mut silent = Vec::new();
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        silent.push(TcpStream::connect(process.address).await.expect("a connection"));
+    }
+    for _ in 0..100 {
+        idle.push(gateway::channel(process.address).await);
+    }
+    gateway::list(idle[0].clone(), "P").await.expect("a list");
+    process.signal(Signal::TERM);
+    let ended = tokio::time::timeout(Duration::from_secs(60), process.ended()).await.expect("an end");
+    assert_eq!(ended.0, Some(0), "{}", ended.1);
+}

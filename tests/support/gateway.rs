@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use jwks_gateway::{
-    config::{Config, Settings},
+    config::{Config, ConnectionLimits, Settings},
+    listener::Listener,
     pb::{Jwk, ListJwksRequest, jwk_service_client::JwkServiceClient},
     server,
 };
@@ -34,11 +35,20 @@ impl Gateway {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let config = Config::new(settings).expect("good settings");
+        Self::configured(Config::new(settings).expect("good settings")).await
+    }
+
+    /// In front of this upstream, with default settings but for the limits on connections.
+    pub(crate) async fn limiting(upstream: &Upstream, connections: ConnectionLimits) -> Self {
+        let settings = Settings { upstream: Some(upstream.url().into()), ..Settings::default() };
+        Self::configured(Config { connections, ..Config::new(settings).expect("good settings") }).await
+    }
+
+    async fn configured(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(async move {
-            server::run(listener, &config, std::future::pending()).await.expect("the server starts");
+            server::run(Listener::Tcp(listener), &config, std::future::pending()).await.expect("the server starts");
         });
         Self { address, serving }
     }

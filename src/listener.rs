@@ -1,0 +1,108 @@
+//! Where callers come from: a TCP port or a Unix socket.
+
+use std::{fmt, fs, io, path::PathBuf, str::FromStr};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
+
+/// An address to listen on: `host:port`, where the host may be a name, or `unix:/path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// host:port
+    Tcp(String),
+    /// The path of a socket file.
+    Unix(PathBuf),
+}
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.into()));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or_default();
+        let is_host = !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'));
+        match port.parse::<u16>() {
+            Ok(_) if is_host => Ok(Self::Tcp(text.to_owned())),
+            _ => Err("expected host:port, such as 127.0.0.1:50051 or [::]:50051, or unix:/path"),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => formatter.write_str(address),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// An open listener. The file of a Unix socket is removed on drop.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A Unix socket and its file.
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// Opens the address. The file of a Unix socket that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// Where the address is taken, does not exist, or is not allowed.
+    pub async fn bind(address: &ListenAddress) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Unix(path) => {
+                let refused = UnixStream::connect(path).await.err().map(|error| error.kind());
+                if refused == Some(io::ErrorKind::ConnectionRefused) {
+                    fs::remove_file(path)?;
+                }
+                let listener = UnixListener::bind(path)?;
+                Ok(Self::Unix(listener, SocketFile(path.clone())))
+            }
+        }
+    }
+
+    /// The address that is open now, with the port that was found for port 0.
+    ///
+    /// # Errors
+    /// Where the system does not know it.
+    pub fn address(&self) -> io::Result<ListenAddress> {
+        match self {
+            Self::Tcp(listener) => Ok(ListenAddress::Tcp(listener.local_addr()?.to_string())),
+            Self::Unix(_, SocketFile(path)) => Ok(ListenAddress::Unix(path.clone())),
+        }
+    }
+
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _peer) = listener.accept().await?;
+                // An answer is written whole, so there is nothing to wait for before it is sent. A peer that is gone
+                // already is found out soon enough.
+                let _ = stream.set_nodelay(true);
+                Ok(Stream::Left(stream))
+            }
+            Self::Unix(listener, _) => Ok(Stream::Right(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// A connection of either kind.
+pub(crate) type Stream = Either<TcpStream, UnixStream>;
+
+/// The file of a Unix socket; removed on drop, since the next start could not bind to it.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // If it is gone already, so much the better.
+        let _ = fs::remove_file(&self.0);
+    }
+}
