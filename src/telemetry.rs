@@ -26,7 +26,7 @@ pub fn init(format: Option<LogFormat>, directives: Option<&str>) -> Result<(), P
     }
     // Without the message: it may quote what was being handled.
     panic::set_hook(Box::new(|panic| {
-        tracing::error!(location = panic.location().map(tracing::field::display), "panicked")
+        tracing::error!(location = panic.location().map(tracing::field::display), "panicked");
     }));
     Ok(())
 }
