@@ -89,6 +89,8 @@ impl Call {
         let (code, reason) = (error.code(), error.reason());
         if error.is_callers_fault() {
             tracing::debug!(?code, reason, "call refused");
+        } else if error.is_ours_to_mend() {
+            tracing::error!(?code, reason, causes = error.causes(), "call failed");
         } else {
             tracing::warn!(?code, reason, causes = error.causes(), "call failed");
         }

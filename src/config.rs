@@ -5,7 +5,11 @@ use std::{ffi::OsString, fmt, time::Duration};
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::{listener::ListenAddress, upstream::BaseUrl};
+use crate::{
+    credentials::{BearerToken, Secret, TokenSource},
+    listener::ListenAddress,
+    upstream::BaseUrl,
+};
 
 /// The longest duration that can be set.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -68,6 +72,28 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_MAX_CONNECTION_AGE", hide_env_values = true)]
     pub max_connection_age: Option<OsString>,
 
+    /// File with the gateway's own token; callers' tokens are then not used
+    ///
+    /// It is read again when it changes. The variable JWKS_GATEWAY_TOKEN may hold the token itself instead.
+    #[arg(long, value_name = "FILE", env = "JWKS_GATEWAY_TOKEN_FILE", hide_env_values = true)]
+    pub token_file: Option<OsString>,
+
+    /// The gateway's own token, from the environment; never an argument, which other users of a machine can see
+    #[arg(skip)]
+    pub token: Option<Secret>,
+
+    /// Let everyone who reaches the listener use the gateway's own token
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        env = "JWKS_GATEWAY_ALLOW_UNAUTHENTICATED_CALLERS",
+        hide_env_values = true
+    )]
+    pub allow_unauthenticated_callers: Option<OsString>,
+
     /// The form of the log, text or json [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", env = "JWKS_GATEWAY_LOG_FORMAT", hide_env_values = true)]
     pub log_format: Option<OsString>,
@@ -90,6 +116,8 @@ pub struct Config {
     pub max_in_flight: usize,
     /// The most callers that wait for one.
     pub max_queued: usize,
+    /// Where the gateway's own token comes from; without one, each caller brings its own.
+    pub own_token: Option<TokenSource>,
     /// What a connection may do.
     pub connections: ConnectionLimits,
     /// The form of the log; where there is none, it depends on the terminal.
@@ -163,6 +191,17 @@ impl Config {
         let drain_timeout = faults.check("drain-timeout", settings.drain_timeout, "20s", duration);
         let max_age = faults.check("max-connection-age", settings.max_connection_age, "30m", positive_duration);
         let log_format = faults.check("log-format", settings.log_format, "auto", log_format);
+        let own_token = own_token(&mut faults, settings.token_file, settings.token);
+        let unauthenticated = faults.check(
+            "allow-unauthenticated-callers",
+            settings.allow_unauthenticated_callers,
+            "false",
+            true_or_false,
+        );
+        let is_reachable = listen.as_ref().is_some_and(ListenAddress::is_reachable_by_others);
+        if own_token.is_some() && is_reachable && unauthenticated == Some(false) {
+            faults.add("listen", "others can reach it and would use the gateway's own token: listen on loopback or a unix socket, or give --allow-unauthenticated-callers");
+        }
         if plaintext == Some(false) && upstream.as_ref().is_some_and(BaseUrl::leaves_host_in_the_clear) {
             faults.add("upstream", "plain http to another host than loopback needs --allow-plaintext-upstream");
         }
@@ -180,6 +219,7 @@ impl Config {
                     max_age: max_age?,
                     ..ConnectionLimits::default()
                 },
+                own_token,
                 log_format: log_format?,
             })
         };
@@ -221,6 +261,24 @@ impl fmt::Display for ConfigFaults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the configuration is faulty:")?;
         self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+    }
+}
+
+fn own_token(faults: &mut ConfigFaults, file: Option<OsString>, token: Option<Secret>) -> Option<TokenSource> {
+    match (file, token) {
+        (None, None) => None,
+        (Some(file), None) => Some(TokenSource::File(file.into())),
+        (None, Some(Secret(token))) => {
+            let token = BearerToken::own(token.as_encoded_bytes());
+            if token.is_none() {
+                faults.0.push("JWKS_GATEWAY_TOKEN: expected one token, without \"Bearer\"".to_owned());
+            }
+            token.map(TokenSource::Given)
+        }
+        (Some(_), Some(_)) => {
+            faults.add("token-file", "given beside JWKS_GATEWAY_TOKEN: which of the two is meant?");
+            None
+        }
     }
 }
 

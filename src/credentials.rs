@@ -1,6 +1,85 @@
-//! The caller's bearer token: one, well-formed, and visible to nobody.
+//! Bearer tokens, the caller's or our own: one, well-formed, and visible to nobody.
+
+use std::{ffi::OsString, fmt, path::PathBuf};
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+
+use crate::reload::Reloaded;
+
+/// Whose token the upstream gets.
+#[derive(Debug)]
+pub enum Credentials {
+    /// Each caller's own; the upstream decides.
+    PassThrough,
+    /// Ours for every call; callers' tokens are not looked at.
+    Own(OwnToken),
+}
+
+impl Credentials {
+    /// Reads what the configuration names.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or holds no token. The text quotes nothing of it.
+    pub async fn load(source: Option<TokenSource>) -> Result<Self, String> {
+        match source {
+            None => Ok(Self::PassThrough),
+            Some(TokenSource::Given(token)) => Ok(Self::Own(OwnToken::Given(token))),
+            Some(TokenSource::File(path)) => {
+                let name = path.display().to_string();
+                let read = move |files: &[Vec<u8>]| {
+                    BearerToken::own(&files[0]).ok_or_else(|| format!("{name} does not hold one token"))
+                };
+                Ok(Self::Own(OwnToken::File(Reloaded::new("token file", vec![path], read).await?)))
+            }
+        }
+    }
+
+    /// The token for a call with this metadata.
+    ///
+    /// # Errors
+    /// Where callers bring their own, and this one does not.
+    pub fn for_call(&self, metadata: &HeaderMap) -> Result<BearerToken, CredentialsFault> {
+        match self {
+            Self::PassThrough => BearerToken::from_metadata(metadata),
+            Self::Own(OwnToken::Given(token)) => Ok(token.clone()),
+            Self::Own(OwnToken::File(token)) => Ok((*token.get()).clone()),
+        }
+    }
+
+    /// Whether a token that the upstream refuses is our fault.
+    pub fn are_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+}
+
+/// Where the gateway's own token comes from.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// The environment.
+    Given(BearerToken),
+    /// A file that may be rotated.
+    File(PathBuf),
+}
+
+/// The gateway's own token.
+#[derive(Debug)]
+#[allow(private_interfaces, reason = "how the file is read again is nobody's business")]
+pub enum OwnToken {
+    /// Given once and for all.
+    Given(BearerToken),
+    /// From a file, and read again when it changes.
+    File(Reloaded<BearerToken>),
+}
+
+/// A setting that nobody may see.
+#[derive(Clone, Default)]
+pub struct Secret(pub OsString);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret")
+    }
+}
 
 /// A bearer token with its scheme, just as the caller sent it.
 ///
@@ -23,9 +102,19 @@ impl BearerToken {
         if !is_bearer(value.as_bytes()) {
             return Err(CredentialsFault::Malformed);
         }
-        let mut value = value.clone();
+        Ok(Self::sensitive(value.clone()))
+    }
+
+    /// Our own token, without the scheme; blanks and line ends around it are passed over.
+    pub(crate) fn own(token: &[u8]) -> Option<Self> {
+        let token = token.trim_ascii();
+        let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok().filter(|_| is_b64token(token));
+        value.map(Self::sensitive)
+    }
+
+    fn sensitive(mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
-        Ok(Self(value))
+        Self(value)
     }
 
     /// The value for the `authorization` header of the REST call.
@@ -106,8 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn our_own_token_is_one_token_with_blanks_around_it() {
+        assert_eq!(BearerToken::own(b" abc.DEF==\r\n").expect("a token").header_value(), "Bearer abc.DEF==");
+        for text in [&b""[..], b" \n", b"a b", b"a\nb", b"Bearer abc", b"\xff"] {
+            assert!(BearerToken::own(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn debug_shows_no_part_of_the_token() {
         let token = parse(&[b"Bearer canary"]).expect("a token");
         assert!(!format!("{token:?}").contains("canary"));
+        assert!(!format!("{:?}", Secret("canary".into())).contains("canary"));
     }
 }

@@ -82,6 +82,9 @@ pub enum Failure {
     /// No whole answer within the gateway's own timeout.
     #[error("timed out")]
     Timeout,
+    /// The gateway's own token is not, or no longer, valid.
+    #[error("the gateway's own token was refused")]
+    OwnTokenRejected,
     /// Too many calls at once, or no memory for one more body.
     #[error("too much at once")]
     Overloaded,
@@ -113,6 +116,7 @@ impl Failure {
             }
             Self::Unreachable(_) => "the upstream cannot be reached or does not speak HTTP".to_owned(),
             Self::TooLarge { limit } => format!("the upstream's answer is larger than {limit} bytes"),
+            Self::OwnTokenRejected => "the upstream refused the gateway's own token; no caller can mend that".to_owned(),
             Self::Overloaded => "the gateway has too much to do at once".to_owned(),
             Self::Timeout => "the upstream gave no whole answer within the gateway's timeout".to_owned(),
         }
@@ -120,6 +124,16 @@ impl Failure {
 }
 
 impl Error {
+    /// The same for a call that was made with the gateway's own token: that it was refused is not the caller's fault.
+    pub(crate) fn with_own_token(self) -> Self {
+        match self {
+            Self::Upstream { http_status, .. } if self.code() == Code::Unauthenticated => {
+                Failure::OwnTokenRejected.at(http_status)
+            }
+            error => error,
+        }
+    }
+
     /// The gRPC code; the tables are in `status.rs`.
     pub fn code(&self) -> Code {
         let Self::Upstream { http_status, failure } = self else {
@@ -134,7 +148,7 @@ impl Error {
         match failure {
             Failure::Said { error, .. } => error.code().unwrap_or_else(|| by_number(Speaker::Manager)),
             Failure::HttpStatus { .. } => by_number(Speaker::Unknown),
-            Failure::Redirect | Failure::Malformed(_) => Code::Internal,
+            Failure::Redirect | Failure::Malformed(_) | Failure::OwnTokenRejected => Code::Internal,
             Failure::Unreachable(_) => Code::Unavailable,
             Failure::TooLarge { .. } | Failure::Overloaded => Code::ResourceExhausted,
             Failure::Timeout => Code::DeadlineExceeded,
@@ -157,6 +171,7 @@ impl Error {
                 Failure::Unreachable(_) => "UPSTREAM_UNREACHABLE",
                 Failure::TooLarge { .. } => "UPSTREAM_TOO_LARGE",
                 Failure::Timeout => "UPSTREAM_TIMEOUT",
+                Failure::OwnTokenRejected => "GATEWAY_TOKEN_REJECTED",
                 Failure::Overloaded => "OVERLOADED",
             },
         };
@@ -213,6 +228,11 @@ impl Error {
             Self::Upstream { failure: Failure::Said { .. }, .. } => self.code() != Code::Internal,
             Self::Upstream { .. } | Self::Panic => false,
         }
+    }
+
+    /// Whether calls fail until somebody mends the gateway or its configuration.
+    pub(crate) fn is_ours_to_mend(&self) -> bool {
+        matches!(self, Self::Panic | Self::Upstream { failure: Failure::OwnTokenRejected, .. })
     }
 
     /// The causes below this error, outermost first, for the operator's log.

@@ -14,7 +14,8 @@
 //! 6. [`error`] names everything that can go wrong; its code comes from the tables in `status.rs`, and `details.rs`
 //!    makes a status of it that every client takes.
 //!
-//! Around that: [`config`] is the command line and the environment, [`telemetry`] the log, [`sandbox`] a stand-in for
+//! Around that: [`config`] is the command line and the environment, `reload.rs` keeps up with files that are rotated,
+//! [`telemetry`] is the log, [`sandbox`] a stand-in for
 //! the Manager, and [`demo`] all of it at work.
 
 mod answer;
@@ -29,6 +30,7 @@ mod details;
 pub mod error;
 pub mod listener;
 pub mod project;
+mod reload;
 pub mod sandbox;
 pub mod server;
 pub mod service;

@@ -1,6 +1,6 @@
 //! Where callers come from: a TCP port or a Unix socket.
 
-use std::{fmt, fs, io, path::PathBuf, str::FromStr};
+use std::{fmt, fs, io, net::IpAddr, path::PathBuf, str::FromStr};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
@@ -12,6 +12,22 @@ pub enum ListenAddress {
     Tcp(String),
     /// The path of a socket file.
     Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// Whether anyone but the users of this machine may connect. Who may use a Unix socket is up to its directory.
+    pub fn is_reachable_by_others(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !is_loopback(address.rsplit_once(':').map_or("", |(host, _port)| host)),
+            Self::Unix(_) => false,
+        }
+    }
+}
+
+/// Whether a host, an address in brackets or not, or a name, is this machine and no other.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl FromStr for ListenAddress {

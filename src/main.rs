@@ -10,6 +10,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use jwks_gateway::{
     config::{Config, ConfigFaults, Settings},
+    credentials::Secret,
     demo,
     listener::Listener,
     server::{self, Drain},
@@ -61,7 +62,8 @@ async fn main() -> ExitCode {
     })
 }
 
-async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
+async fn serve(mut settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
+    settings.token = env::var_os("JWKS_GATEWAY_TOKEN").map(Secret);
     let config = Config::new(settings)?;
     telemetry::init(config.log_format, env::var("RUST_LOG").ok().as_deref()).map_err(|_| BadLogFilter)?;
     let mut signals = Signals::catch()?;

@@ -12,6 +12,7 @@ use crate::{
     call::MAX_REQUEST_BYTES,
     config::Config,
     connections,
+    credentials::Credentials,
     listener::Listener,
     pb::{FILE_DESCRIPTOR_SET, jwk_service_server::JwkServiceServer},
     service::Gateway,
@@ -26,9 +27,11 @@ const HEALTH_OF: [&str; 2] = ["", JwkServiceServer::<Gateway>::NAME];
 /// Serves on a listener until `shutdown`, then lets the running calls finish, for the drain timeout at most.
 ///
 /// # Errors
-/// Where the upstream's client or the reflection service cannot be set up. Nothing has been accepted then.
+/// Where a file cannot be read, or the upstream's client or the reflection service cannot be set up. Nothing has been
+/// accepted then.
 pub async fn run(listener: Listener, config: &Config, shutdown: impl Future<Output = ()>) -> Result<Drain, StartError> {
-    let gateway = Gateway::new(Upstream::new(config)?);
+    let credentials = Credentials::load(config.own_token.clone()).await.map_err(StartError::Token)?;
+    let gateway = Gateway::new(Upstream::new(config)?, credentials);
     let health = HealthReporter::new();
     for service in HEALTH_OF {
         health.set_service_status(service, ServingStatus::Serving).await;
@@ -76,6 +79,9 @@ pub enum StartError {
     /// TLS towards the upstream, most likely for want of root certificates.
     #[error("the HTTP client for the upstream cannot be set up")]
     Client(#[from] reqwest::Error),
+    /// The gateway's own token.
+    #[error("the gateway's own token: {0}")]
+    Token(String),
     /// The descriptors that were compiled in.
     #[error("the reflection service cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),

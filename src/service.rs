@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     call::Call,
     codec::EncodedList,
-    credentials::BearerToken,
+    credentials::Credentials,
     error::Error,
     pb::{ListJwksRequest, jwk_service_server::JwkService},
     upstream::{Answer, Upstream},
@@ -17,18 +17,21 @@ use crate::{
 #[derive(Debug)]
 pub struct Gateway {
     upstream: Upstream,
+    credentials: Credentials,
 }
 
 impl Gateway {
-    /// Answers from this upstream.
-    pub fn new(upstream: Upstream) -> Self {
-        Self { upstream }
+    /// Answers from this upstream, with these credentials.
+    pub fn new(upstream: Upstream, credentials: Credentials) -> Self {
+        Self { upstream, credentials }
     }
 
     async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Error> {
-        let token = BearerToken::from_metadata(request.metadata().as_ref());
+        let token = self.credentials.for_call(request.metadata().as_ref());
         let project = call.ask_for(request.into_inner().project);
-        let Answer { list, memory } = self.upstream.list_jwks(&project?, &token?, call.deadline()).await?;
+        let answer = self.upstream.list_jwks(&project?, &token?, call.deadline()).await;
+        let Answer { list, memory } =
+            answer.map_err(|error| if self.credentials.are_own() { error.with_own_token() } else { error })?;
         let mut response = Response::new(list);
         // Counted until the caller has taken the answer, see src/connections.rs.
         response.extensions_mut().insert(Arc::new(memory));

@@ -16,6 +16,7 @@ mod health;
 mod limits;
 mod logs;
 mod malformed;
+mod own_token;
 mod projects;
 mod reflection;
 mod requests;

@@ -2,7 +2,10 @@
 
 use reqwest::Url;
 
-use crate::project::{ProjectFault, ProjectName};
+use crate::{
+    listener::is_loopback,
+    project::{ProjectFault, ProjectName},
+};
 
 /// The Manager's URL with `/apiops/` at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,10 @@ impl BaseUrl {
         let path = url.path().trim_end_matches('/');
         let path = format!("{}/apiops/", path.strip_suffix("/apiops").unwrap_or(path));
         url.set_path(&path);
-        Ok(Self { leaves_host_in_the_clear: url.scheme() == "http" && !is_loopback(&url), text: url.into() })
+        Ok(Self {
+            leaves_host_in_the_clear: url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()),
+            text: url.into(),
+        })
     }
 
     /// Whether tokens sent there could be read on the way.
@@ -48,12 +54,6 @@ impl BaseUrl {
         let text = format!("{}projects/{}/jwks/", self.text, project.path_segment());
         Url::parse(&text).ok().filter(|url| url.as_str() == text).ok_or(ProjectFault::NoSegment)
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Why a text is no Manager URL. It quotes nothing, since a mistyped URL may hold a password.
