@@ -1,6 +1,6 @@
 //! The command line and the environment, checked: every fault is found, and all are reported together.
 
-use std::{ffi::OsString, fmt, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{
     credentials::{BearerToken, Secret, TokenSource},
     listener::ListenAddress,
+    tls::TlsFiles,
     upstream::BaseUrl,
 };
 
@@ -72,6 +73,22 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_MAX_CONNECTION_AGE", hide_env_values = true)]
     pub max_connection_age: Option<OsString>,
 
+    /// Certificate that callers see, in PEM, with those that lead to its root; read again when it changes
+    #[arg(long, value_name = "FILE", env = "JWKS_GATEWAY_TLS_CERT", hide_env_values = true)]
+    pub tls_cert: Option<OsString>,
+
+    /// Its private key, in PEM
+    #[arg(long, value_name = "FILE", env = "JWKS_GATEWAY_TLS_KEY", hide_env_values = true)]
+    pub tls_key: Option<OsString>,
+
+    /// Roots of the certificates that callers have to show, in PEM; without it, callers need none
+    #[arg(long, value_name = "FILE", env = "JWKS_GATEWAY_TLS_CLIENT_CA", hide_env_values = true)]
+    pub tls_client_ca: Option<OsString>,
+
+    /// Roots to trust for the upstream beside the platform's, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE", env = "JWKS_GATEWAY_UPSTREAM_CA", hide_env_values = true)]
+    pub upstream_ca: Option<OsString>,
+
     /// File with the gateway's own token; callers' tokens are then not used
     ///
     /// It is read again when it changes. The variable JWKS_GATEWAY_TOKEN may hold the token itself instead.
@@ -116,6 +133,10 @@ pub struct Config {
     pub max_in_flight: usize,
     /// The most callers that wait for one.
     pub max_queued: usize,
+    /// Roots to trust for the upstream beside the platform's.
+    pub upstream_ca: Option<PathBuf>,
+    /// How callers are spoken to; plain HTTP/2 without it.
+    pub tls: Option<TlsFiles>,
     /// Where the gateway's own token comes from; without one, each caller brings its own.
     pub own_token: Option<TokenSource>,
     /// What a connection may do.
@@ -199,8 +220,10 @@ impl Config {
             true_or_false,
         );
         let is_reachable = listen.as_ref().is_some_and(ListenAddress::is_reachable_by_others);
+        let tls = tls_files(&mut faults, settings.tls_cert, settings.tls_key, settings.tls_client_ca);
+        let is_reachable = is_reachable && tls.as_ref().is_none_or(|files| files.client_ca.is_none());
         if own_token.is_some() && is_reachable && unauthenticated == Some(false) {
-            faults.add("listen", "others can reach it and would use the gateway's own token: listen on loopback or a unix socket, or give --allow-unauthenticated-callers");
+            faults.add("listen", "others can reach it and would use the gateway's own token: authenticate them by --tls-client-ca, listen on loopback or a unix socket, or give --allow-unauthenticated-callers");
         }
         if plaintext == Some(false) && upstream.as_ref().is_some_and(BaseUrl::leaves_host_in_the_clear) {
             faults.add("upstream", "plain http to another host than loopback needs --allow-plaintext-upstream");
@@ -219,6 +242,8 @@ impl Config {
                     max_age: max_age?,
                     ..ConnectionLimits::default()
                 },
+                upstream_ca: settings.upstream_ca.map(PathBuf::from),
+                tls,
                 own_token,
                 log_format: log_format?,
             })
@@ -261,6 +286,28 @@ impl fmt::Display for ConfigFaults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the configuration is faulty:")?;
         self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+    }
+}
+
+fn tls_files(
+    faults: &mut ConfigFaults,
+    certificate: Option<OsString>,
+    key: Option<OsString>,
+    client_ca: Option<OsString>,
+) -> Option<TlsFiles> {
+    match (certificate, key, client_ca) {
+        (Some(certificate), Some(key), client_ca) => {
+            Some(TlsFiles { certificate: certificate.into(), key: key.into(), client_ca: client_ca.map(PathBuf::from) })
+        }
+        (None, None, None) => None,
+        (None, ..) => {
+            faults.add("tls-cert", "required with --tls-key and --tls-client-ca");
+            None
+        }
+        (_, None, _) => {
+            faults.add("tls-key", "required with --tls-cert");
+            None
+        }
     }
 }
 

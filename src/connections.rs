@@ -36,7 +36,13 @@ use tokio_util::{
 };
 use tonic::{Status, service::Routes};
 
-use crate::{call, config::ConnectionLimits, listener::Listener, upstream::Reservation};
+use crate::{
+    call,
+    config::ConnectionLimits,
+    listener::{Listener, Stream},
+    tls::ServerTls,
+    upstream::Reservation,
+};
 
 /// How long to wait after an accept that failed: when file descriptors are used up, the next one fails as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,13 +66,20 @@ pub enum Drain {
 /// Serves every connection until `shutdown`, then waits for running calls, for the drain timeout at most.
 pub(crate) async fn serve(
     listener: Listener,
+    tls: Option<ServerTls>,
     routes: Routes,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
     limits: ConnectionLimits,
 ) -> Drain {
     let room = Arc::new(Semaphore::new(limits.max_connections));
-    let server =
-        Server { http2: http2(&limits), routes, limits, calls: TaskTracker::new(), draining: CancellationToken::new() };
+    let server = Server {
+        tls: tls.map(Arc::new),
+        http2: http2(&limits),
+        routes,
+        limits,
+        calls: TaskTracker::new(),
+        draining: CancellationToken::new(),
+    };
     let mut connections = JoinSet::new();
     loop {
         // Those who find no room wait in the listener's backlog.
@@ -124,6 +137,7 @@ fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
 /// What every connection needs.
 #[derive(Clone)]
 struct Server {
+    tls: Option<Arc<ServerTls>>,
     http2: http2::Builder<TokioExecutor>,
     routes: Routes,
     limits: ConnectionLimits,
@@ -133,16 +147,23 @@ struct Server {
 }
 
 impl Server {
-    async fn serve_connection(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        if let Err(error) = self.try_serve_connection(stream).await {
+    async fn serve_connection(self, stream: Stream) {
+        let served = match &self.tls {
+            None => self.serve_http2(stream).await,
+            Some(tls) => match tls.accept(stream, self.limits.handshake_timeout).await {
+                Ok(stream) => self.serve_http2(stream).await,
+                Err(error) => {
+                    tracing::debug!(%error, "no TLS handshake");
+                    return;
+                }
+            },
+        };
+        if let Err(error) = served {
             tracing::debug!(%error, "connection ended");
         }
     }
 
-    async fn try_serve_connection(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> hyper::Result<()> {
+    async fn serve_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<()> {
         let received = Arc::new(AtomicUsize::new(0));
         let has_called = AtomicBool::new(false);
         let service = service_fn(|request: Request<Incoming>| {

@@ -6,32 +6,31 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 use crate::reload::Reloaded;
 
-/// Whose token the upstream gets.
+/// Whose token the upstream gets: ours for every call, or else each caller's own.
 #[derive(Debug)]
-pub enum Credentials {
-    /// Each caller's own; the upstream decides.
-    PassThrough,
-    /// Ours for every call; callers' tokens are not looked at.
-    Own(OwnToken),
+pub struct Credentials {
+    own: Option<Reloaded<BearerToken>>,
 }
 
 impl Credentials {
-    /// Reads what the configuration names.
+    /// Reads what the configuration names. Without a source, callers bring their own tokens and the upstream decides;
+    /// with one, callers' tokens are not looked at.
     ///
     /// # Errors
     /// Where the file cannot be read or holds no token. The text quotes nothing of it.
     pub async fn load(source: Option<TokenSource>) -> Result<Self, String> {
-        match source {
-            None => Ok(Self::PassThrough),
-            Some(TokenSource::Given(token)) => Ok(Self::Own(OwnToken::Given(token))),
+        let own = match source {
+            None => None,
+            Some(TokenSource::Given(token)) => Some(Reloaded::fixed(token)),
             Some(TokenSource::File(path)) => {
                 let name = path.display().to_string();
                 let read = move |files: &[Vec<u8>]| {
                     BearerToken::own(&files[0]).ok_or_else(|| format!("{name} does not hold one token"))
                 };
-                Ok(Self::Own(OwnToken::File(Reloaded::new("token file", vec![path], read).await?)))
+                Some(Reloaded::new("token file", vec![path], read).await?)
             }
-        }
+        };
+        Ok(Self { own })
     }
 
     /// The token for a call with this metadata.
@@ -39,16 +38,15 @@ impl Credentials {
     /// # Errors
     /// Where callers bring their own, and this one does not.
     pub fn for_call(&self, metadata: &HeaderMap) -> Result<BearerToken, CredentialsFault> {
-        match self {
-            Self::PassThrough => BearerToken::from_metadata(metadata),
-            Self::Own(OwnToken::Given(token)) => Ok(token.clone()),
-            Self::Own(OwnToken::File(token)) => Ok((*token.get()).clone()),
+        match &self.own {
+            Some(own) => Ok((*own.get()).clone()),
+            None => BearerToken::from_metadata(metadata),
         }
     }
 
     /// Whether a token that the upstream refuses is our fault.
     pub fn are_own(&self) -> bool {
-        matches!(self, Self::Own(_))
+        self.own.is_some()
     }
 }
 
@@ -59,16 +57,6 @@ pub enum TokenSource {
     Given(BearerToken),
     /// A file that may be rotated.
     File(PathBuf),
-}
-
-/// The gateway's own token.
-#[derive(Debug)]
-#[allow(private_interfaces, reason = "how the file is read again is nobody's business")]
-pub enum OwnToken {
-    /// Given once and for all.
-    Given(BearerToken),
-    /// From a file, and read again when it changes.
-    File(Reloaded<BearerToken>),
 }
 
 /// A setting that nobody may see.

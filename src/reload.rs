@@ -19,7 +19,19 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Reloaded<T> {
     current: watch::Receiver<Arc<T>>,
-    _reading: AbortOnDropHandle<()>,
+    _reading: Option<AbortOnDropHandle<()>>,
+}
+
+impl<T> Reloaded<T> {
+    /// A value that never changes.
+    pub(crate) fn fixed(value: T) -> Self {
+        Self { current: watch::channel(Arc::new(value)).1, _reading: None }
+    }
+
+    /// The value now.
+    pub(crate) fn get(&self) -> Arc<T> {
+        self.current.borrow().clone()
+    }
 }
 
 impl<T: Send + Sync + 'static> Reloaded<T> {
@@ -57,12 +69,7 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
                 }
             }
         });
-        Ok(Self { current, _reading: AbortOnDropHandle::new(reading) })
-    }
-
-    /// The value now.
-    pub(crate) fn get(&self) -> Arc<T> {
-        self.current.borrow().clone()
+        Ok(Self { current, _reading: Some(AbortOnDropHandle::new(reading)) })
     }
 }
 

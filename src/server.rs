@@ -16,6 +16,7 @@ use crate::{
     listener::Listener,
     pb::{FILE_DESCRIPTOR_SET, jwk_service_server::JwkServiceServer},
     service::Gateway,
+    tls::ServerTls,
     upstream::Upstream,
 };
 
@@ -31,7 +32,12 @@ const HEALTH_OF: [&str; 2] = ["", JwkServiceServer::<Gateway>::NAME];
 /// accepted then.
 pub async fn run(listener: Listener, config: &Config, shutdown: impl Future<Output = ()>) -> Result<Drain, StartError> {
     let credentials = Credentials::load(config.own_token.clone()).await.map_err(StartError::Token)?;
-    let gateway = Gateway::new(Upstream::new(config)?, credentials);
+    let upstream = Upstream::new(config).await.map_err(StartError::Upstream)?;
+    let tls = match config.tls.clone() {
+        Some(files) => Some(ServerTls::load(files).await.map_err(StartError::Tls)?),
+        None => None,
+    };
+    let gateway = Gateway::new(upstream, credentials);
     let health = HealthReporter::new();
     for service in HEALTH_OF {
         health.set_service_status(service, ServingStatus::Serving).await;
@@ -43,7 +49,7 @@ pub async fn run(listener: Listener, config: &Config, shutdown: impl Future<Outp
         stop_reporting(health).await;
     };
     tracing::info!(address = %listener.address().map_err(StartError::Listener)?, "listening");
-    Ok(connections::serve(listener, routes, pin!(shutdown), config.connections).await)
+    Ok(connections::serve(listener, tls, routes, pin!(shutdown), config.connections).await)
 }
 
 /// Turns every health answer to NOT_SERVING, then ends the streams of those who watch, since a watch never ends by
@@ -76,9 +82,12 @@ fn routes(gateway: Gateway, health: &HealthReporter) -> Result<Routes, tonic_ref
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// TLS towards the upstream, most likely for want of root certificates.
-    #[error("the HTTP client for the upstream cannot be set up")]
-    Client(#[from] reqwest::Error),
+    /// The HTTP client for the upstream: its CA file, or no root certificates on this platform.
+    #[error("the connection to the upstream: {0}")]
+    Upstream(String),
+    /// The certificates that callers see, or those that they have to show.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The gateway's own token.
     #[error("the gateway's own token: {0}")]
     Token(String),

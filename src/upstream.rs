@@ -2,16 +2,14 @@
 
 mod base_url;
 mod body;
+mod client;
 mod limits;
 mod retry;
 mod retry_after;
 
 use std::time::{Duration, SystemTime};
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION},
-};
+use http::header::AUTHORIZATION;
 use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -31,6 +29,7 @@ use crate::{
     credentials::BearerToken,
     error::{Error, Failure},
     project::ProjectName,
+    reload::Reloaded,
 };
 
 /// The bodies of all calls together may take so many times the largest one.
@@ -39,7 +38,7 @@ const BODIES_AT_ONCE: usize = 8;
 /// The Manager behind the gateway.
 #[derive(Debug)]
 pub struct Upstream {
-    http: reqwest::Client,
+    http: Reloaded<reqwest::Client>,
     base: BaseUrl,
     timeout: Duration,
     max_response_bytes: usize,
@@ -61,20 +60,15 @@ impl Upstream {
     /// Prepares connections to the Manager; none is opened yet.
     ///
     /// # Errors
-    /// Where TLS cannot be set up, for want of root certificates for instance.
-    pub fn new(config: &Config) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .default_headers(HeaderMap::from_iter([
-                (ACCEPT, HeaderValue::from_static("application/json")),
-                (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
-            ]))
-            .user_agent(concat!("jwks-gateway/", env!("CARGO_PKG_VERSION")))
-            // Each of these would carry the caller's token to a host that nobody configured.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(config.connect_timeout)
-            .build()?;
+    /// Where TLS cannot be set up: the CA file cannot be used, or the platform has no root certificates.
+    pub async fn new(config: &Config) -> Result<Self, String> {
+        let http = match config.upstream_ca.clone() {
+            None => Reloaded::fixed(client::new(config, &[])?),
+            Some(ca) => {
+                let config = config.clone();
+                Reloaded::new("upstream CA", vec![ca], move |files| client::new(&config, &files[0])).await?
+            }
+        };
         Ok(Self {
             http,
             base: config.upstream.clone(),
@@ -120,7 +114,7 @@ impl Upstream {
 
     /// One GET, its answer read within the limits of time and size, and judged.
     async fn attempt(&self, url: Url, token: &BearerToken, timeout: Instant) -> Result<Answer, Error> {
-        let request = self.http.get(url).header(AUTHORIZATION, token.header_value().clone()).send();
+        let request = self.http.get().get(url).header(AUTHORIZATION, token.header_value().clone()).send();
         let response = timeout_at(timeout, request)
             .await
             .map_err(|_| Failure::Timeout.at(None))?

@@ -22,3 +22,4 @@ mod reflection;
 mod requests;
 mod retries;
 mod shutdown;
+mod tls;

@@ -45,6 +45,11 @@ impl BaseUrl {
         self.leaves_host_in_the_clear
     }
 
+    /// Whether it is reached by TLS.
+    pub fn is_https(&self) -> bool {
+        self.text.starts_with("https:")
+    }
+
     /// `{base}/apiops/projects/{project}/jwks/`
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! What the topics share.
 
+pub(crate) mod black_hole;
 pub(crate) mod caller;
+pub(crate) mod certificates;
 pub(crate) mod gateway;
+pub(crate) mod http2_upstream;
 pub(crate) mod process;
 pub(crate) mod told;
 pub(crate) mod upstream;

@@ -8,12 +8,15 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Identity;
 
 /// What the upstream does after it has read a request's head.
 #[derive(Clone)]
@@ -122,6 +125,15 @@ impl Upstream {
 
     /// Answers each request, given its head, as the script says.
     pub(crate) async fn scripted(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::speaking(None, script).await
+    }
+
+    /// Answers every request alike, over TLS.
+    pub(crate) async fn over_tls(identity: &Identity, reply: Reply) -> Self {
+        Self::speaking(Some(identity.acceptor(b"http/1.1")), move |_| reply.clone()).await
+    }
+
+    async fn speaking(tls: Option<TlsAcceptor>, script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let requests = Arc::<Mutex<Vec<String>>>::default();
@@ -130,7 +142,20 @@ impl Upstream {
         let script = Arc::new(script);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, script.clone(), seen.clone()));
+                stream.set_nodelay(true).expect("a socket");
+                let (tls, script, seen) = (tls.clone(), script.clone(), seen.clone());
+                tokio::spawn(async move {
+                    let socket = Socket::of(stream);
+                    match tls {
+                        None => serve(socket.stream, socket.handle, script, seen).await,
+                        // A client that does not trust us hangs up here.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(socket.stream).await {
+                                serve(stream, socket.handle, script, seen).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self { address, requests, arrived, given_up, accepting }
@@ -175,19 +200,36 @@ struct Seen {
     given_up: watch::Sender<usize>,
 }
 
+/// A stream, and a second handle on its socket for what only sockets can do, whatever is spoken on them.
+struct Socket {
+    stream: TcpStream,
+    handle: TcpStream,
+}
+
+impl Socket {
+    fn of(stream: TcpStream) -> Self {
+        let stream = stream.into_std().expect("a socket");
+        let handle = stream.try_clone().expect("a socket");
+        let [stream, handle] = [stream, handle].map(|socket| TcpStream::from_std(socket).expect("a socket"));
+        Self { stream, handle }
+    }
+}
+
 /// Whether the connection can take another request.
 enum Next {
     Request,
     End,
 }
 
-async fn serve(mut stream: TcpStream, script: Arc<impl Fn(&str) -> Reply>, seen: Seen) {
-    stream.set_nodelay(true).expect("a socket");
+async fn serve<S>(mut stream: S, socket: TcpStream, script: Arc<impl Fn(&str) -> Reply>, seen: Seen)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     while let Some(head) = read_head(&mut stream).await {
         let reply = script(&head);
         seen.requests.lock().expect("no panic").push(head);
         seen.arrived.send_modify(|count| *count += 1);
-        match play(&mut stream, reply).await {
+        match play(&mut stream, &socket, reply).await {
             Ok(Next::Request) => {}
             Ok(Next::End) => return,
             Err(_) => return seen.given_up.send_modify(|count| *count += 1),
@@ -196,7 +238,7 @@ async fn serve(mut stream: TcpStream, script: Arc<impl Fn(&str) -> Reply>, seen:
 }
 
 /// The head of a GET, which has no body; `None` at the end of the connection.
-async fn read_head(stream: &mut TcpStream) -> Option<String> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -204,10 +246,16 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).expect("a head in ASCII"))
 }
 
-async fn play(stream: &mut TcpStream, reply: Reply) -> std::io::Result<Next> {
+async fn play<S>(stream: &mut S, socket: &TcpStream, reply: Reply) -> std::io::Result<Next>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     for step in reply.steps {
         match step {
-            Step::Send(bytes) => stream.write_all(&bytes).await?,
+            Step::Send(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
+            }
             Step::Drip(bytes, pause) => {
                 for byte in bytes {
                     stream.write_all(&[byte]).await?;
@@ -225,7 +273,7 @@ async fn play(stream: &mut TcpStream, reply: Reply) -> std::io::Result<Next> {
             }
             Step::Close => return Ok(Next::End),
             Step::Reset => {
-                stream.set_zero_linger()?;
+                socket.set_zero_linger()?;
                 return Ok(Next::End);
             }
         }
