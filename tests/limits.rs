@@ -5,6 +5,7 @@ use std::{io::Write as _, time::Duration};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use jwks_gateway::config::Settings;
+use tokio::time::timeout;
 use tonic::Code;
 
 use crate::support::{Gateway, Reply, TOKEN, Upstream, caller, gateway, list, process::Process, told};
@@ -133,7 +134,8 @@ async fn calls_over_the_limit_wait_and_calls_over_the_queue_are_turned_away_at_o
     upstream.arrived(2).await;
     // One of these has the only place in the queue; the other is turned away.
     let mut waiting: FuturesUnordered<_> = (0..2).map(|_| tokio::spawn(gateway::list(channel.clone(), "P"))).collect();
-    let turned_away = waiting.next().await.expect("a call").expect("no panic").expect_err("an error");
+    let turned_away = timeout(Duration::from_secs(60), waiting.next()).await.expect("an answer at once");
+    let turned_away = turned_away.expect("a call").expect("no panic").expect_err("an error");
     assert_overloaded(&turned_away);
     assert_eq!(upstream.requests().len(), 2);
 
