@@ -13,6 +13,7 @@ mod demo;
 mod errors;
 mod faults;
 mod health;
+mod hostile;
 mod limits;
 mod logs;
 mod malformed;

@@ -3,6 +3,7 @@
 pub(crate) mod black_hole;
 pub(crate) mod caller;
 pub(crate) mod certificates;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http2_upstream;
 pub(crate) mod process;
