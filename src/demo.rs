@@ -10,10 +10,12 @@ use tokio::net::TcpListener;
 use tonic::{Request, transport::Endpoint};
 
 use crate::{
-    config::{Config, Settings},
+    config::Config,
     listener::Listener,
     pb::{Jwk, ListJwksRequest, jwk_service_client::JwkServiceClient},
-    sandbox, server, table,
+    sandbox, server,
+    settings::Settings,
+    table,
 };
 
 /// Starts a sandbox, serves the gateway on `listener`, makes a call and prints the answer. Then it serves until

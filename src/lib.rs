@@ -14,7 +14,7 @@
 //! 6. [`error`] names everything that can go wrong; its code comes from the tables in `status.rs`, and `details.rs`
 //!    makes a status of it that every client takes.
 //!
-//! Around that: [`config`] is the command line and the environment, `reload.rs` keeps up with files that are rotated,
+//! Around that: [`settings`] is the command line and the environment, [`config`] checks it, `reload.rs` keeps up with files that are rotated,
 //! [`telemetry`] is the log, [`sandbox`] a stand-in for
 //! the Manager, and [`demo`] all of it at work.
 
@@ -34,6 +34,7 @@ mod reload;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod settings;
 mod status;
 mod table;
 pub mod telemetry;

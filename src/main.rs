@@ -9,11 +9,12 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use jwks_gateway::{
-    config::{Config, ConfigFaults, Settings},
+    config::{Config, ConfigFaults},
     credentials::Secret,
     demo,
     listener::Listener,
     server::{self, Drain},
+    settings::Settings,
     telemetry,
 };
 use tokio::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use jwks_gateway::config::Settings;
+use jwks_gateway::settings::Settings;
 use prost::bytes::Bytes;
 use tonic::Code;
 

@@ -3,9 +3,9 @@
 use std::process::Stdio;
 
 use jwks_gateway::{
-    config::Settings,
     pb::{ListJwksRequest, jwk_service_client::JwkServiceClient},
     sandbox,
+    settings::Settings,
 };
 use tokio::net::TcpListener;
 use tonic::{Code, Request};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jwks_gateway::config::Settings;
+use jwks_gateway::settings::Settings;
 use tokio::net::TcpListener;
 use tonic::Code;
 

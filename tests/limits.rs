@@ -4,7 +4,7 @@ use std::{io::Write as _, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use jwks_gateway::config::Settings;
+use jwks_gateway::settings::Settings;
 use tokio::time::timeout;
 use tonic::Code;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jwks_gateway::{config::Settings, pb};
+use jwks_gateway::{pb, settings::Settings};
 use prost_reflect::{DescriptorPool, Value};
 
 use crate::support::{

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use jwks_gateway::{
-    config::{Config, ConnectionLimits, Settings},
+    config::{Config, ConnectionLimits},
     listener::Listener,
     pb::{Jwk, ListJwksRequest, jwk_service_client::JwkServiceClient},
     server,
+    settings::Settings,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{
