@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use prost::bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use tonic::{
@@ -18,6 +18,7 @@ use tonic::{
 };
 
 use crate::{
+    credentials::{BearerToken, CredentialsFault},
     error::Error,
     project::{ProjectFault, ProjectName},
 };
@@ -31,6 +32,9 @@ where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if let Some(refused) = refuse_what_is_no_grpc(&request) {
+        return refused;
+    }
     let call = Call::new(request.headers());
     request.extensions_mut().insert(call.clone());
     // Safe to go on after a panic: the handler's state is dropped, and what calls share has no invariants to break.
@@ -50,6 +54,20 @@ where
     }
 }
 
+/// A request that is no gRPC gets HTTP's answer (gRPC over HTTP/2, "Requests"). tonic would serve it all the same.
+fn refuse_what_is_no_grpc<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_grpc = matches!(content_type.strip_prefix(b"application/grpc"), Some(b"" | b"+proto" | [b';', ..]));
+    let status = match *request.method() {
+        Method::POST if is_grpc => return None,
+        Method::POST => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        _ => StatusCode::METHOD_NOT_ALLOWED,
+    };
+    let mut refused = Response::new(Body::empty());
+    *refused.status_mut() = status;
+    Some(refused)
+}
+
 /// The longest request that is read, in bytes. A longer one can only be a name that is too long.
 pub(crate) const MAX_REQUEST_BYTES: usize = 4096;
 
@@ -59,9 +77,10 @@ fn is_request_too_long(response: &Response<Body>) -> bool {
 }
 
 /// What is known of a call; a request carries it as an extension.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     deadline: Option<Instant>,
+    token: Result<BearerToken, CredentialsFault>,
     project: Arc<OnceLock<Box<str>>>,
 }
 
@@ -69,7 +88,13 @@ impl Call {
     fn new(headers: &HeaderMap) -> Self {
         // A deadline too far away for the clock is none.
         let deadline = grpc_timeout(headers).and_then(|timeout| Instant::now().checked_add(timeout));
-        Self { deadline, project: Arc::default() }
+        Self { deadline, token: BearerToken::from_metadata(headers), project: Arc::default() }
+    }
+
+    /// The token in the head of the request. tonic's metadata would not do: trailers, which come after whatever a proxy
+    /// has checked, overwrite them.
+    pub(crate) fn token(&self) -> Result<BearerToken, CredentialsFault> {
+        self.token.clone()
     }
 
     /// When the caller stops waiting.
@@ -126,7 +151,6 @@ mod tests {
         task::{Context, Poll},
     };
 
-    use http::HeaderValue;
     use tonic::{Code, codegen::Service, server::NamedService};
     use tonic_types::StatusExt as _;
 
@@ -158,7 +182,10 @@ mod tests {
     async fn a_panic_is_internal_and_the_next_call_is_answered() {
         let routes = Routes::new(Panics);
         for timeout in ["", "1H"] {
-            let request = Request::get("/Panics/Call").header("grpc-timeout", timeout).body(Body::empty());
+            let request = Request::post("/Panics/Call")
+                .header("content-type", "application/grpc")
+                .header("grpc-timeout", timeout)
+                .body(Body::empty());
             let response = answer(routes.clone(), request.expect("a request")).await;
             let status = Status::from_header_map(response.headers()).expect("a status");
             assert_eq!(status.code(), Code::Internal);

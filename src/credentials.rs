@@ -33,14 +33,14 @@ impl Credentials {
         Ok(Self { own })
     }
 
-    /// The token for a call with this metadata.
+    /// The token for a call whose caller brought this.
     ///
     /// # Errors
-    /// Where callers bring their own, and this one does not.
-    pub fn for_call(&self, metadata: &HeaderMap) -> Result<BearerToken, CredentialsFault> {
+    /// Where callers have to bring their own, and this one did not.
+    pub fn for_call(&self, callers: Result<BearerToken, CredentialsFault>) -> Result<BearerToken, CredentialsFault> {
         match &self.own {
             Some(own) => Ok((*own.get()).clone()),
-            None => BearerToken::from_metadata(metadata),
+            None => callers,
         }
     }
 
@@ -76,7 +76,7 @@ impl fmt::Debug for Secret {
 pub struct BearerToken(HeaderValue);
 
 impl BearerToken {
-    /// Takes the token from a call's metadata.
+    /// Takes the token from the head of a request.
     ///
     /// # Errors
     /// Where there is no `authorization`, more than one, or one that is not `Bearer` and a token (RFC 6750,

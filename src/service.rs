@@ -27,7 +27,7 @@ impl Gateway {
     }
 
     async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Error> {
-        let token = self.credentials.for_call(request.metadata().as_ref());
+        let token = self.credentials.for_call(call.token());
         let project = call.ask_for(request.into_inner().project);
         let answer = self.upstream.list_jwks(&project?, &token?, call.deadline()).await;
         let Answer { list, memory } =
@@ -42,7 +42,7 @@ impl Gateway {
 #[tonic::async_trait]
 impl JwkService for Gateway {
     async fn list_jwks(&self, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Status> {
-        let call = request.extensions().get::<Call>().cloned().unwrap_or_default();
+        let call = request.extensions().get::<Call>().cloned().ok_or_else(|| Status::internal("no call"))?;
         self.answer(&call, request).await.map_err(|error| call.refuse(error))
     }
 }

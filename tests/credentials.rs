@@ -1,5 +1,10 @@
 //! The caller's token: passed on verbatim, or refused before anything is sent.
 
+use std::convert::Infallible;
+
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use tonic::Code;
 
 use crate::support::{Gateway, Upstream, caller, list, told};
@@ -70,4 +75,27 @@ async fn each_call_on_a_connection_has_its_own_token() {
     assert_eq!(refusal.code(), Code::Unauthenticated);
     let [first, second] = &upstream.requests()[..] else { panic!("two requests") };
     assert!(first.contains("Bearer first\r\n") && second.contains("Bearer second\r\n"));
+}
+
+#[tokio::test]
+async fn trailers_do_not_replace_the_token_of_the_head() {
+    let upstream = Upstream::answering(list("")).await;
+    let gateway = Gateway::before(&upstream).await;
+    let message = caller::message("MyProject").collect().await.expect("a message").to_bytes();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("authorization", HeaderValue::from_static("Bearer trailer"));
+    let body = || {
+        let frames = [Frame::data(message.clone()), Frame::trailers(trailers.clone())];
+        StreamBody::new(futures_util::stream::iter(frames.map(Ok::<_, Infallible>)))
+    };
+
+    let mut caller = caller::connect(gateway.address).await;
+    let request = caller::request(gateway.address, &[("authorization", "Bearer head")], body());
+    let answered = caller::status(caller.send_request(request).await.expect("a response")).await;
+    assert_eq!(answered.code(), Code::Ok);
+    let request = caller::request(gateway.address, &[], body());
+    let refused = caller::status(caller.send_request(request).await.expect("a response")).await;
+    assert_eq!(told(&refused).reason, "CREDENTIALS_MISSING");
+    let [head] = &upstream.requests()[..] else { panic!("one request") };
+    assert!(head.contains("Bearer head\r\n") && !head.contains("trailer"), "{head}");
 }

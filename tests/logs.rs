@@ -3,7 +3,9 @@
 use rustix::process::Signal;
 
 use crate::support::{
-    Reply, TOKEN, Upstream, caller, gateway, list,
+    Reply, TOKEN, Upstream, caller,
+    frames::{ACK, PING, Peer, frame},
+    gateway, list,
     process::{Process, command},
 };
 
@@ -62,4 +64,18 @@ async fn the_token_is_in_no_log_at_any_level_whatever_happens() {
             panic!("{format}: the token is in the log: {line}");
         }
     }
+}
+
+#[tokio::test]
+async fn odd_frames_do_not_fill_the_log() {
+    let upstream = Upstream::answering(list("")).await;
+    let process = Process::serve(&upstream.url(), &[]).await;
+    let mut peer = Peer::connect(process.address).await;
+    // Answers to pings that were never sent.
+    peer.send(&frame(PING, ACK, 0, [0; 8]).repeat(1_000)).await;
+    gateway::list(gateway::channel(process.address).await, "P").await.expect("a list");
+    drop(peer);
+    process.signal(Signal::TERM);
+    let (_, log) = process.ended().await;
+    assert!(log.lines().count() < 100, "{} lines", log.lines().count());
 }
