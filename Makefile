@@ -1,11 +1,12 @@
 # What is checked before a change lands; .ci/run installs the tools and runs all of it.
 
-.PHONY: check fmt lint doc test demo proto deny
+.PHONY: check fmt lint doc test demo proto deny fuzz
 
-check: fmt lint doc test demo proto deny
+check: fmt lint doc test demo proto deny fuzz
 
 fmt:
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 lint:
 	cargo clippy --all-targets -- -D warnings
@@ -27,3 +28,7 @@ proto:
 # cargo-deny: cargo install --locked cargo-deny
 deny:
 	cargo deny check bans licenses sources
+
+# cargo-fuzz: cargo install --locked cargo-fuzz
+fuzz:
+	fuzz/run 60

@@ -126,7 +126,7 @@ impl Call {
 /// `grpc-timeout`: 1 to 8 digits and a unit (gRPC over HTTP/2, "Requests").
 ///
 /// A value of another form counts as none, as in the gRPC core; our own upstream timeout holds in any case.
-fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;

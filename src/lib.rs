@@ -28,6 +28,8 @@ pub mod credentials;
 pub mod demo;
 mod details;
 pub mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod listener;
 pub mod project;
 mod reload;

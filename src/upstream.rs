@@ -13,15 +13,12 @@ use http::header::AUTHORIZATION;
 use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub(crate) use self::limits::MemoryBudget;
 pub use self::{
     base_url::{BaseUrl, BaseUrlFault},
     limits::Reservation,
 };
-use self::{
-    body::Body,
-    limits::{Admission, MemoryBudget},
-    retry::RetryBudget,
-};
+use self::{body::Body, limits::Admission, retry::RetryBudget};
 use crate::{
     answer,
     codec::EncodedList,
@@ -112,7 +109,7 @@ impl Upstream {
         }
     }
 
-    /// One GET, its answer read within the limits of time and size, and judged.
+    /// One GET.
     async fn attempt(&self, url: Url, token: &BearerToken, timeout: Instant) -> Result<Answer, Error> {
         let request = self.http.get().get(url).header(AUTHORIZATION, token.header_value().clone()).send();
         let response = timeout_at(timeout, request)
@@ -120,17 +117,27 @@ impl Upstream {
             .map_err(|_| Failure::Timeout.at(None))?
             .map_err(|error| unreachable(error).at(None))?;
 
-        let status = response.status();
-        let retry_after = retry_after::from_headers(response.headers(), SystemTime::now());
-        timeout_at(timeout, body::read(response, self.max_response_bytes, &self.memory))
-            .await
-            .unwrap_or(Err(Failure::Timeout))
-            .and_then(|Body { bytes, memory }| {
-                let list = answer::read(status, retry_after, &bytes).map(EncodedList)?;
-                Ok(Answer { list, memory })
-            })
-            .map_err(|failure| failure.at(status))
+        read(response, self.max_response_bytes, &self.memory, timeout).await
     }
+}
+
+/// Reads the body of an answer within the limits of time and size, and judges the whole.
+pub(crate) async fn read(
+    response: reqwest::Response,
+    limit: usize,
+    memory: &MemoryBudget,
+    timeout: Instant,
+) -> Result<Answer, Error> {
+    let status = response.status();
+    let retry_after = retry_after::from_headers(response.headers(), SystemTime::now());
+    timeout_at(timeout, body::read(response, limit, memory))
+        .await
+        .unwrap_or(Err(Failure::Timeout))
+        .and_then(|Body { bytes, memory }| {
+            let list = answer::read(status, retry_after, &bytes).map(EncodedList)?;
+            Ok(Answer { list, memory })
+        })
+        .map_err(|failure| failure.at(status))
 }
 
 /// What reqwest reports while a request is sent or a body read. The URL, which its message would show, is left out.

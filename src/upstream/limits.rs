@@ -33,10 +33,10 @@ impl Admission {
 
 /// The bytes of all bodies together. In flight × largest body would be far more than any machine has.
 #[derive(Clone, Debug)]
-pub(super) struct MemoryBudget(Arc<Semaphore>);
+pub(crate) struct MemoryBudget(Arc<Semaphore>);
 
 impl MemoryBudget {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 
