@@ -9,7 +9,7 @@ use crate::{
     listener::ListenAddress,
     settings::Settings,
     tls::TlsFiles,
-    upstream::BaseUrl,
+    upstream::{BaseUrl, Resolver},
 };
 
 /// The longest duration that can be set.
@@ -30,6 +30,8 @@ pub struct Config {
     pub listen: ListenAddress,
     /// The Manager.
     pub upstream: BaseUrl,
+    /// How the Manager's name becomes addresses; the system's way unless a program sets another.
+    pub resolver: Resolver,
     /// The bound on an upstream call as a whole.
     pub upstream_timeout: Duration,
     /// The bound on connecting, within the former.
@@ -139,6 +141,7 @@ impl Config {
             Some(Self {
                 listen: listen?,
                 upstream: upstream?,
+                resolver: Resolver::system(),
                 upstream_timeout: upstream_timeout?,
                 connect_timeout: connect_timeout?,
                 max_response_bytes: max_response_bytes?,

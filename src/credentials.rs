@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, path::PathBuf};
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
-use crate::reload::Reloaded;
+use crate::reload::{Files, Reloaded};
 
 /// Whose token the upstream gets: ours for every call, or else each caller's own.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ impl Credentials {
             Some(TokenSource::Given(token)) => Some(Reloaded::fixed(token)),
             Some(TokenSource::File(path)) => {
                 let name = path.display().to_string();
-                let read = move |files: &[Vec<u8>]| {
+                let read = move |files: &Vec<Vec<u8>>| {
                     BearerToken::own(&files[0]).ok_or_else(|| format!("{name} does not hold one token"))
                 };
-                Some(Reloaded::new("token file", vec![path], read).await?)
+                Some(Reloaded::new("token file", Files(vec![path]), read).await?)
             }
         };
         Ok(Self { own })

@@ -14,8 +14,8 @@
 //! 6. [`error`] names everything that can go wrong; its code comes from the tables in `status.rs`, and `details.rs`
 //!    makes a status of it that every client takes.
 //!
-//! Around that: [`settings`] is the command line and the environment, [`config`] checks it, `reload.rs` keeps up with files that are rotated,
-//! [`telemetry`] is the log, [`sandbox`] a stand-in for
+//! Around that: [`settings`] is the command line and the environment, [`config`] checks it, `reload.rs` keeps up with files that are rotated
+//! and names that move, [`telemetry`] is the log, [`sandbox`] a stand-in for
 //! the Manager, and [`demo`] all of it at work.
 
 mod answer;

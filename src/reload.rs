@@ -1,4 +1,5 @@
-//! Values that come from files and change with them: tokens and certificates that are rotated under a running process.
+//! Values that change under a running process with what they are made of: tokens and certificates that are rotated,
+//! names that move.
 
 use std::{
     io,
@@ -10,12 +11,23 @@ use std::{
 use tokio::{fs, sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often the files are read. Kubernetes swaps a mounted secret by a symbolic link, which a watch on the file itself
-/// would miss; to read a few kilobytes a second costs next to nothing.
+/// How often a source is read.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A value made from files, and made anew when what is in them changes. A change that cannot be used is logged, and the
-/// last good value stays.
+/// What a value is made of.
+pub(crate) trait Source: Send + 'static {
+    /// What is found there.
+    type Found: PartialEq + Send + Sync;
+
+    /// What is there now.
+    ///
+    /// # Errors
+    /// Where it cannot be read. The text quotes nothing.
+    fn read(&mut self) -> impl Future<Output = Result<Self::Found, String>> + Send;
+}
+
+/// A value made from a source, and made anew when what is found there changes. A change that cannot be used is logged,
+/// and the last good value stays.
 #[derive(Debug)]
 pub(crate) struct Reloaded<T> {
     current: watch::Receiver<Arc<T>>,
@@ -35,28 +47,28 @@ impl<T> Reloaded<T> {
 }
 
 impl<T: Send + Sync + 'static> Reloaded<T> {
-    /// Reads the files for the first time, and from then on in the background.
+    /// Reads the source for the first time, and from then on in the background.
     ///
     /// # Errors
-    /// Where a file cannot be read, or `make` cannot use what is in them. The texts name files and quote nothing.
-    pub(crate) async fn new(
+    /// Where the source cannot be read, or `make` cannot use what is found there. The texts quote nothing.
+    pub(crate) async fn new<S: Source>(
         what: &'static str,
-        files: Vec<PathBuf>,
-        make: impl Fn(&[Vec<u8>]) -> Result<T, String> + Send + 'static,
+        mut source: S,
+        make: impl Fn(&S::Found) -> Result<T, String> + Send + 'static,
     ) -> Result<Self, String> {
-        let mut seen = read(&files).await?;
+        let mut seen = source.read().await?;
         let (sender, current) = watch::channel(Arc::new(make(&seen)?));
         let reading = tokio::spawn(async move {
             let mut failed = None;
             loop {
                 sleep(INTERVAL).await;
-                let found = read(&files).await;
-                if found.as_ref().is_ok_and(|contents| *contents == seen) {
+                let found = source.read().await;
+                if found.as_ref().is_ok_and(|found| *found == seen) {
                     continue;
                 }
-                match found.and_then(|contents| Ok((make(&contents)?, contents))) {
-                    Ok((value, contents)) => {
-                        (seen, failed) = (contents, None);
+                match found.and_then(|found| Ok((make(&found)?, found))) {
+                    Ok((value, found)) => {
+                        (seen, failed) = (found, None);
                         sender.send_replace(Arc::new(value));
                         tracing::info!(what, "reloaded");
                     }
@@ -73,12 +85,20 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
     }
 }
 
-async fn read(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
-    let mut contents = Vec::with_capacity(files.len());
-    for file in files {
-        contents.push(fs::read(file).await.map_err(|error| unreadable(file, &error))?);
+/// Files, read whole. Kubernetes swaps a mounted secret by a symbolic link, which a watch on the file itself would miss;
+/// to read a few kilobytes a second costs next to nothing.
+pub(crate) struct Files(pub(crate) Vec<PathBuf>);
+
+impl Source for Files {
+    type Found = Vec<Vec<u8>>;
+
+    async fn read(&mut self) -> Result<Self::Found, String> {
+        let mut contents = Vec::with_capacity(self.0.len());
+        for file in &self.0 {
+            contents.push(fs::read(file).await.map_err(|error| unreadable(file, &error))?);
+        }
+        Ok(contents)
     }
-    Ok(contents)
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> String {

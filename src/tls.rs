@@ -16,7 +16,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::reload::Reloaded;
+use crate::reload::{Files, Reloaded};
 
 /// The files of the server's identity, in PEM.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ impl ServerTls {
     /// Where a file cannot be read or used. The text quotes nothing of it.
     pub(crate) async fn load(files: TlsFiles) -> Result<Self, String> {
         let TlsFiles { certificate, key, client_ca } = files;
-        let files = [certificate, key].into_iter().chain(client_ca).collect();
-        Reloaded::new("TLS certificate", files, server_config).await.map(Self)
+        let files = Files([certificate, key].into_iter().chain(client_ca).collect());
+        Reloaded::new("TLS certificate", files, |contents| server_config(contents)).await.map(Self)
     }
 
     /// Shakes hands, within this time.

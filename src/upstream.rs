@@ -4,6 +4,7 @@ mod base_url;
 mod body;
 mod client;
 mod limits;
+mod resolver;
 mod retry;
 mod retry_after;
 
@@ -17,8 +18,9 @@ pub(crate) use self::limits::MemoryBudget;
 pub use self::{
     base_url::{BaseUrl, BaseUrlFault},
     limits::Reservation,
+    resolver::Resolver,
 };
-use self::{body::Body, limits::Admission, retry::RetryBudget};
+use self::{body::Body, client::ClientSource, limits::Admission, retry::RetryBudget};
 use crate::{
     answer,
     codec::EncodedList,
@@ -59,12 +61,9 @@ impl Upstream {
     /// # Errors
     /// Where TLS cannot be set up: the CA file cannot be used, or the platform has no root certificates.
     pub async fn new(config: &Config) -> Result<Self, String> {
-        let http = match config.upstream_ca.clone() {
-            None => Reloaded::fixed(client::new(config, &[])?),
-            Some(ca) => {
-                let config = config.clone();
-                Reloaded::new("upstream CA", vec![ca], move |files| client::new(&config, &files[0])).await?
-            }
+        let http = {
+            let (source, config) = (ClientSource::new(config), config.clone());
+            Reloaded::new("upstream client", source, move |(ca, _)| client::new(&config, &ca.concat())).await?
         };
         Ok(Self {
             http,

@@ -17,6 +17,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod malformed;
+mod moves;
 mod own_token;
 mod projects;
 mod reflection;

@@ -13,6 +13,7 @@ pub struct BaseUrl {
     /// As the URL parser writes it, so that a URL built on it comes out as it went in.
     text: String,
     leaves_host_in_the_clear: bool,
+    name: Option<String>,
 }
 
 impl BaseUrl {
@@ -36,6 +37,7 @@ impl BaseUrl {
         url.set_path(&path);
         Ok(Self {
             leaves_host_in_the_clear: url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()),
+            name: url.domain().map(ToOwned::to_owned),
             text: url.into(),
         })
     }
@@ -43,6 +45,11 @@ impl BaseUrl {
     /// Whether tokens sent there could be read on the way.
     pub fn leaves_host_in_the_clear(&self) -> bool {
         self.leaves_host_in_the_clear
+    }
+
+    /// The host, where it is a name and no address.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.name.clone()
     }
 
     /// Whether it is reached by TLS.

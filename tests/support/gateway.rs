@@ -45,7 +45,7 @@ impl Gateway {
         Self::configured(Config { connections, ..Config::new(settings).expect("good settings") }).await
     }
 
-    async fn configured(config: Config) -> Self {
+    pub(crate) async fn configured(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(async move {
