@@ -1,8 +1,8 @@
 # What is checked before a change lands; .ci/run installs the tools and runs all of it.
 
-.PHONY: check fmt lint doc test demo proto deny fuzz
+.PHONY: check fmt lint doc test demo proto deny sbom fuzz
 
-check: fmt lint doc test demo proto deny fuzz
+check: fmt lint doc test demo proto deny sbom fuzz
 
 fmt:
 	cargo fmt --check
@@ -28,6 +28,10 @@ proto:
 # cargo-deny: cargo install --locked cargo-deny
 deny:
 	cargo deny check bans licenses sources
+
+# A list of all that is linked in, as jwks-gateway.cdx.json (CycloneDX). cargo-cyclonedx: cargo install --locked cargo-cyclonedx
+sbom:
+	cargo cyclonedx --format json --spec-version 1.5 --target all --override-filename jwks-gateway.cdx
 
 # cargo-fuzz: cargo install --locked cargo-fuzz
 fuzz:

@@ -191,17 +191,24 @@ impl Peer {
     /// # Panics
     /// When it answers a ping that comes after, instead.
     pub(crate) async fn send_until_closed(mut self, bytes: &[u8]) -> Vec<Frame> {
-        let bytes = [bytes, &frame(PING, NONE, 0, PAYLOAD)].concat();
+        let frames = self.exchange(&[bytes, &frame(PING, NONE, 0, PAYLOAD)].concat()).await;
+        assert!(!frames.last().is_some_and(Frame::is_pong), "the connection goes on, after {} frames", frames.len());
+        frames
+    }
+
+    /// Sends all this, or as much as the gateway takes, and reads until it answers a ping or closes the connection.
+    pub(crate) async fn exchange(&mut self, bytes: &[u8]) -> Vec<Frame> {
         let reading = async {
             let mut frames = Vec::new();
-            while let Some(frame) = next(&mut self.reader).await {
-                assert!(!frame.is_pong(), "the connection goes on, after {} frames", frames.len());
+            while !frames.last().is_some_and(Frame::is_pong)
+                && let Some(frame) = next(&mut self.reader).await
+            {
                 frames.push(frame);
             }
             frames
         };
         // The end may come before all is sent.
-        let (_sent, frames) = tokio::join!(self.writer.write_all(&bytes), reading);
+        let (_sent, frames) = tokio::join!(self.writer.write_all(bytes), reading);
         frames
     }
 }

@@ -62,19 +62,27 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("the process runs");
-        let id = Pid::from_raw(id.try_into().expect("an id")).expect("an id");
+        let id = Pid::from_raw(self.id().try_into().expect("an id")).expect("an id");
         kill_process(id, signal).expect("the signal is sent");
     }
 
     /// Waits for a log event with this message.
     pub(crate) async fn logged(&mut self, message: &str) {
-        while let Some(line) = self.log.recv().await {
+        while let Some(line) = self.next_line().await {
             if line.contains(message) {
                 return;
             }
         }
         panic!("the log ended without {message:?}");
+    }
+
+    /// The next line of the log; `None` at its end.
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
+        self.log.recv().await
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("the process runs")
     }
 
     /// Waits for the process to end: its exit code and the rest of its log.
@@ -90,8 +98,7 @@ impl Process {
     /// The most memory that the process ever held, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory(&self) -> u64 {
-        let id = self.child.id().expect("the process runs");
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process's status");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process's status");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
