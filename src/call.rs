@@ -18,8 +18,10 @@ use tonic::{
 };
 
 use crate::{
+    arrival::Arrival,
     credentials::{BearerToken, CredentialsFault},
     error::Error,
+    pb::jwk_service_server::SERVICE_NAME,
     project::{ProjectFault, ProjectName},
 };
 
@@ -27,9 +29,9 @@ use crate::{
 ///
 /// When the deadline passes, the handler and with it the upstream call are dropped. tonic would answer CANCELLED to
 /// both a timeout and a panic; DEADLINE_EXCEEDED and INTERNAL are what the gRPC specification has for them.
-pub(crate) async fn answer<B>(mut routes: Routes, mut request: Request<B>) -> Response<Body>
+pub(crate) async fn answer<B>(mut routes: Routes, mut request: Request<B>, arrives_within: Duration) -> Response<Body>
 where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     if let Some(refused) = refuse_what_is_no_grpc(&request) {
@@ -38,7 +40,14 @@ where
     let call = Call::new(request.headers());
     request.extensions_mut().insert(call.clone());
     // Safe to go on after a panic: the handler's state is dropped, and what calls share has no invariants to break.
-    let answering = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
+    let answering = async {
+        if is_list_jwks(&request) {
+            routes.call(request.map(|body| Arrival::new(body, arrives_within))).await
+        } else {
+            routes.call(request).await
+        }
+    };
+    let answering = AssertUnwindSafe(answering).catch_unwind();
     let answered = match call.deadline {
         None => Ok(answering.await),
         Some(deadline) if deadline <= Instant::now() => Err(Error::DeadlineExceeded),
@@ -66,6 +75,11 @@ fn refuse_what_is_no_grpc<B>(request: &Request<B>) -> Option<Response<Body>> {
     let mut refused = Response::new(Body::empty());
     *refused.status_mut() = status;
     Some(refused)
+}
+
+/// Whether the request is for our own service. Reflection's may last as long as their connection.
+fn is_list_jwks<B>(request: &Request<B>) -> bool {
+    request.uri().path().strip_prefix('/').is_some_and(|path| path.starts_with(SERVICE_NAME))
 }
 
 /// The longest request that is read, in bytes. A longer one can only be a name that is too long.
@@ -186,7 +200,7 @@ mod tests {
                 .header("content-type", "application/grpc")
                 .header("grpc-timeout", timeout)
                 .body(Body::empty());
-            let response = answer(routes.clone(), request.expect("a request")).await;
+            let response = answer(routes.clone(), request.expect("a request"), Duration::MAX).await;
             let status = Status::from_header_map(response.headers()).expect("a status");
             assert_eq!(status.code(), Code::Internal);
             assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "INTERNAL");

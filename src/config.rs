@@ -63,7 +63,7 @@ pub struct ConnectionLimits {
     pub max_age: Duration,
     /// Connections at once; others wait to be accepted.
     pub max_connections: usize,
-    /// How long a peer may take to finish the HTTP/2 preface.
+    /// How long a peer may take to finish what it has begun to send: the TLS handshake, the HTTP/2 preface, a request.
     pub handshake_timeout: Duration,
     /// How often a quiet peer is pinged, and how long it may take to answer.
     pub keepalive: Duration,

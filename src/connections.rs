@@ -169,7 +169,8 @@ impl Server {
         let service = service_fn(|request: Request<Incoming>| {
             has_called.store(true, Ordering::Relaxed);
             let (routes, call) = (self.routes.clone(), self.calls.token());
-            async { Ok::<_, Infallible>(hold(call, call::answer(routes, request).await)) }
+            let within = self.limits.handshake_timeout;
+            async move { Ok::<_, Infallible>(hold(call, call::answer(routes, request, within).await)) }
         });
         let stream = TokioIo::new(count_bytes(stream, received.clone()));
         let mut connection = pin!(self.http2.serve_connection(stream, service));

@@ -33,6 +33,9 @@ pub enum Error {
     /// The caller's `grpc-timeout` ran out.
     #[error("the caller's deadline passed before there was an answer")]
     DeadlineExceeded,
+    /// The caller began a request and did not end it.
+    #[error("the request did not arrive whole in time")]
+    RequestTooSlow,
     /// The upstream gave no answer, or one that is none.
     #[error("{}", .failure.message(*.http_status))]
     Upstream {
@@ -140,7 +143,7 @@ impl Error {
             return match self {
                 Self::ProjectInvalid(_) => Code::InvalidArgument,
                 Self::Credentials(_) => Code::Unauthenticated,
-                Self::DeadlineExceeded => Code::DeadlineExceeded,
+                Self::DeadlineExceeded | Self::RequestTooSlow => Code::DeadlineExceeded,
                 Self::Panic | Self::Upstream { .. } => Code::Internal,
             };
         };
@@ -161,7 +164,7 @@ impl Error {
             Self::ProjectInvalid(_) => "PROJECT_INVALID",
             Self::Credentials(CredentialsFault::Missing) => "CREDENTIALS_MISSING",
             Self::Credentials(_) => "CREDENTIALS_INVALID",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::DeadlineExceeded | Self::RequestTooSlow => "DEADLINE_EXCEEDED",
             Self::Panic => "INTERNAL",
             Self::Upstream { failure, .. } => match failure {
                 Failure::Said { error, .. } => return upper_snake(&error.word),
@@ -224,7 +227,7 @@ impl Error {
     /// Whether there is nothing for the operator of the gateway to look into.
     pub(crate) fn is_callers_fault(&self) -> bool {
         match self {
-            Self::ProjectInvalid(_) | Self::Credentials(_) | Self::DeadlineExceeded => true,
+            Self::ProjectInvalid(_) | Self::Credentials(_) | Self::DeadlineExceeded | Self::RequestTooSlow => true,
             Self::Upstream { failure: Failure::Said { .. }, .. } => self.code() != Code::Internal,
             Self::Upstream { .. } | Self::Panic => false,
         }

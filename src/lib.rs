@@ -3,7 +3,8 @@
 //! Callers speak gRPC (`apinizer.apiops.v1.JwkService`), the Manager speaks REST. The way of a call, file by file:
 //!
 //! 1. `connections.rs` accepts a connection from a [`listener`] and serves HTTP/2 on it, over [`tls`] if so configured; [`server`] tells which services there are.
-//! 2. `call.rs` takes each request in: it keeps the caller's deadline and turns a panic into an answer.
+//! 2. `call.rs` takes each request in: it keeps the caller's deadline, waits for
+//!    the whole request (`arrival.rs`) only so long, and turns a panic into an answer.
 //! 3. [`service`] is the generated trait: token and project are checked ([`credentials`], [`project`]), then the
 //!    upstream is asked.
 //! 4. [`upstream`] admits the call (`upstream/limits.rs`), sends a GET, again if it fails in passing
@@ -19,6 +20,7 @@
 //! the Manager, and [`demo`] all of it at work.
 
 mod answer;
+mod arrival;
 mod call;
 pub mod codec;
 pub mod config;

@@ -1,8 +1,13 @@
 //! Callers that mean harm: HTTP/2 and gRPC that no library would send. Each is refused, and the others are served on.
 
-use http_body_util::Full;
+use std::{convert::Infallible, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{Full, StreamBody};
+use hyper::body;
 use jwks_gateway::{config::ConnectionLimits, settings::Settings};
 use prost::bytes::Bytes;
+use tokio::time::sleep;
 use tonic::{Code, Status};
 
 use crate::support::{
@@ -13,7 +18,7 @@ use crate::support::{
         PROTOCOL_ERROR, PUSH_PROMISE, Peer, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE,
         WITH_PRIORITY, block, call, call_fields, frame, headers, indexed_field, reset, window_update,
     },
-    list,
+    list, told,
 };
 #[cfg(target_os = "linux")]
 use crate::support::{gateway, process::Process};
@@ -510,4 +515,31 @@ async fn a_request_that_is_no_grpc_gets_https_own_answer_and_is_not_asked_for() 
         assert_eq!(answer("POST", Some(content_type)).await, 200, "{content_type}");
     }
     assert_eq!(upstream.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_end_is_answered_all_the_same() {
+    let upstream = Upstream::answering(list("")).await;
+    let limits = ConnectionLimits { handshake_timeout: Duration::from_millis(300), ..ConnectionLimits::default() };
+    let gateway = Gateway::limiting(&upstream, limits).await;
+    let data = |bytes: &'static [u8]| Ok::<_, Infallible>(body::Frame::data(Bytes::from_static(bytes)));
+    let messages_for_ever = stream::unfold((), move |()| async move {
+        sleep(Duration::from_millis(10)).await;
+        Some((data(CALL_BODY), ()))
+    });
+    let bodies = [
+        ("a head alone", stream::pending().boxed()),
+        ("half a message", stream::iter([data(&CALL_BODY[..6])]).chain(stream::pending()).boxed()),
+        ("a message without an end", stream::iter([data(CALL_BODY)]).chain(stream::pending()).boxed()),
+        ("messages for ever", messages_for_ever.boxed()),
+    ];
+    for (what, body) in bodies {
+        let authorization = format!("Bearer {TOKEN}");
+        let request = caller::request(gateway.address, &[("authorization", &authorization)], StreamBody::new(body));
+        let response = caller::connect(gateway.address).await.send_request(request).await;
+        // The status is in the head; the body may be reset, since nobody reads the request any more.
+        let status = Status::from_header_map(response.expect(what).headers()).expect(what);
+        assert_eq!(told(&status).verdict(), (Code::DeadlineExceeded, "jwks-gateway", "DEADLINE_EXCEEDED"), "{what}");
+    }
+    assert_eq!(upstream.requests(), [""; 0]);
 }
