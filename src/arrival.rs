@@ -64,5 +64,5 @@ where
 
 /// tonic finds the status in what a body fails with.
 fn too_late() -> BoxError {
-    Error::RequestTooSlow.into_status(None).into()
+    Error::RequestTooSlow.to_status(None).into()
 }

@@ -55,11 +55,11 @@ where
     };
     match answered {
         Ok(Ok(Ok(response))) if is_request_too_long(&response) => {
-            call.refuse(Error::ProjectInvalid(ProjectFault::TooLong)).into_http()
+            call.refuse(&Error::ProjectInvalid(ProjectFault::TooLong)).into_http()
         }
         Ok(Ok(Ok(response))) => response,
-        Ok(Err(_panic)) => call.refuse(Error::Panic).into_http(),
-        Err(error) => call.refuse(error).into_http(),
+        Ok(Err(_panic)) => call.refuse(&Error::Panic).into_http(),
+        Err(error) => call.refuse(&error).into_http(),
     }
 }
 
@@ -124,7 +124,7 @@ impl Call {
 
     /// The status for the caller; the operator finds the causes in the log. The message is not there: it may be the
     /// Manager's text, and that may repeat a token.
-    pub(crate) fn refuse(&self, error: Error) -> Status {
+    pub(crate) fn refuse(&self, error: &Error) -> Status {
         let (code, reason) = (error.code(), error.reason());
         if error.is_callers_fault() {
             tracing::debug!(?code, reason, "call refused");
@@ -133,7 +133,7 @@ impl Call {
         } else {
             tracing::warn!(?code, reason, causes = error.causes(), "call failed");
         }
-        error.into_status(self.project.get().map(|project| &**project))
+        error.to_status(self.project.get().map(|project| &**project))
     }
 }
 

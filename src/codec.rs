@@ -1,6 +1,6 @@
 //! The codec of the server: requests by prost, answers as the bytes that they already are.
 
-use prost::bytes::BufMut as _;
+use prost::bytes::{BufMut as _, Bytes};
 use tonic::{
     Status,
     codec::{Codec, EncodeBuf, Encoder},
@@ -10,8 +10,8 @@ use tonic_prost::ProstDecoder;
 use crate::pb::ListJwksRequest;
 
 /// A `ListJwksResponse` in protobuf's encoding.
-#[derive(Debug)]
-pub struct EncodedList(pub(crate) Vec<u8>);
+#[derive(Clone, Debug)]
+pub struct EncodedList(pub(crate) Bytes);
 
 /// Reads a `ListJwksRequest`, writes an [`EncodedList`].
 #[derive(Clone, Copy, Debug, Default)]

@@ -42,6 +42,8 @@ pub struct Config {
     pub max_in_flight: usize,
     /// The most callers that wait for one.
     pub max_queued: usize,
+    /// Whether calls that ask the same share upstream calls.
+    pub coalesce: bool,
     /// Roots to trust for the upstream beside the platform's.
     pub upstream_ca: Option<PathBuf>,
     /// How callers are spoken to; plain HTTP/2 without it.
@@ -118,6 +120,7 @@ impl Config {
         let max_response_bytes = faults.check("max-response-bytes", settings.max_response_bytes, "16MiB", body_size);
         let max_in_flight = faults.check("max-in-flight", settings.max_in_flight, "256", positive_count);
         let max_queued = faults.check("max-queued", settings.max_queued, "1024", count);
+        let coalesce = faults.check("coalesce", settings.coalesce, "on", on_or_off);
         let drain_timeout = faults.check("drain-timeout", settings.drain_timeout, "20s", duration);
         let max_age = faults.check("max-connection-age", settings.max_connection_age, "30m", positive_duration);
         let log_format = faults.check("log-format", settings.log_format, "auto", log_format);
@@ -147,6 +150,7 @@ impl Config {
                 max_response_bytes: max_response_bytes?,
                 max_in_flight: max_in_flight?,
                 max_queued: max_queued?,
+                coalesce: coalesce?,
                 connections: ConnectionLimits {
                     drain_timeout: drain_timeout?,
                     max_age: max_age?,
@@ -248,6 +252,14 @@ fn manager_url(text: &str) -> Result<BaseUrl, String> {
 
 fn true_or_false(text: &str) -> Result<bool, &'static str> {
     text.parse().map_err(|_| "expected true or false")
+}
+
+fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off"),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

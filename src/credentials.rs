@@ -43,11 +43,6 @@ impl Credentials {
             None => callers,
         }
     }
-
-    /// Whether a token that the upstream refuses is our fault.
-    pub fn are_own(&self) -> bool {
-        self.own.is_some()
-    }
 }
 
 /// Where the gateway's own token comes from.
@@ -72,7 +67,7 @@ impl fmt::Debug for Secret {
 /// A bearer token with its scheme, just as the caller sent it.
 ///
 /// `Debug` shows no part of it: the value is marked sensitive, which HTTP libraries respect as well.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BearerToken(HeaderValue);
 
 impl BearerToken {

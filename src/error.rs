@@ -184,15 +184,15 @@ impl Error {
     /// The status for the caller, with the typed details of AIP-193.
     ///
     /// `project` is the name as the caller wrote it, if it has arrived.
-    pub fn into_status(self, project: Option<&str>) -> Status {
+    pub fn to_status(&self, project: Option<&str>) -> Status {
         let mut details = Details::new(self.reason(), GATEWAY);
         if let Some(project) = project {
             details.metadata("project", project);
         }
-        if let Self::ProjectInvalid(fault) = &self {
+        if let Self::ProjectInvalid(fault) = self {
             details.violation("project", &fault.to_string());
         }
-        if let Self::Upstream { http_status, failure } = &self {
+        if let Self::Upstream { http_status, failure } = self {
             if let Some(http_status) = http_status {
                 details.metadata("http_status", http_status.as_str());
             }

@@ -16,7 +16,7 @@ use crate::{
 pub async fn answer(response: http::Response<Vec<u8>>, limit: usize) -> Result<Vec<u8>, Status> {
     let end = Instant::now() + Duration::from_secs(60);
     let answer = upstream::read(response.into(), limit, &MemoryBudget::new(limit), end).await;
-    answer.map(|answer| answer.list.0).map_err(|error| error.into_status(Some("project")))
+    answer.map(|answer| answer.list.0.to_vec()).map_err(|error| error.to_status(Some("project")))
 }
 
 /// The URL that a project's list is fetched from, if there is one.

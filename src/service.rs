@@ -26,16 +26,10 @@ impl Gateway {
         Self { upstream, credentials }
     }
 
-    async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Error> {
-        let token = self.credentials.for_call(call.token());
+    async fn answer(&self, call: &Call, request: Request<ListJwksRequest>) -> Result<Answer, Arc<Error>> {
+        let token = self.credentials.for_call(call.token()).map_err(Error::from);
         let project = call.ask_for(request.into_inner().project);
-        let answer = self.upstream.list_jwks(&project?, &token?, call.deadline()).await;
-        let Answer { list, memory } =
-            answer.map_err(|error| if self.credentials.are_own() { error.with_own_token() } else { error })?;
-        let mut response = Response::new(list);
-        // Counted until the caller has taken the answer, see src/connections.rs.
-        response.extensions_mut().insert(Arc::new(memory));
-        Ok(response)
+        self.upstream.list_jwks(project?, token?, call.deadline()).await
     }
 }
 
@@ -43,6 +37,10 @@ impl Gateway {
 impl JwkService for Gateway {
     async fn list_jwks(&self, request: Request<ListJwksRequest>) -> Result<Response<EncodedList>, Status> {
         let call = request.extensions().get::<Call>().cloned().ok_or_else(|| Status::internal("no call"))?;
-        self.answer(&call, request).await.map_err(|error| call.refuse(error))
+        let Answer { list, memory } = self.answer(&call, request).await.map_err(|error| call.refuse(&error))?;
+        let mut response = Response::new(list);
+        // Counted until the caller has taken the answer, see src/connections.rs.
+        response.extensions_mut().insert(memory);
+        Ok(response)
     }
 }

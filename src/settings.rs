@@ -52,6 +52,10 @@ pub struct Settings {
     #[arg(long, value_name = "COUNT", env = "JWKS_GATEWAY_MAX_QUEUED", hide_env_values = true)]
     pub max_queued: Option<OsString>,
 
+    /// Let calls that ask the same share upstream calls, on or off [default: on]
+    #[arg(long, value_name = "ON|OFF", env = "JWKS_GATEWAY_COALESCE", hide_env_values = true)]
+    pub coalesce: Option<OsString>,
+
     /// How long running calls may take to finish after SIGTERM or SIGINT [default: 20s]
     #[arg(long, value_name = "DURATION", env = "JWKS_GATEWAY_DRAIN_TIMEOUT", hide_env_values = true)]
     pub drain_timeout: Option<OsString>,

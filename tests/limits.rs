@@ -114,6 +114,8 @@ async fn gateway_for(upstream: &Upstream, in_flight: &str, queued: &str) -> Gate
         upstream_timeout: Some("1h".into()),
         max_in_flight: Some(in_flight.into()),
         max_queued: Some(queued.into()),
+        // All ask the same here, and each is to have an upstream call of its own.
+        coalesce: Some("off".into()),
         ..Settings::default()
     })
     .await
@@ -165,6 +167,7 @@ async fn our_own_timeout_covers_the_queue() {
         upstream: Some(upstream.url().into()),
         upstream_timeout: Some("300ms".into()),
         max_in_flight: Some("1".into()),
+        coalesce: Some("off".into()),
         ..Settings::default()
     })
     .await;

@@ -112,7 +112,12 @@ async fn a_failing_upstream_is_not_hit_much_harder() {
     let upstream = Upstream::answering(Reply::http(503, &[], "")).await;
     let gateway = Gateway::before(&upstream).await;
     let channel = gateway.channel().await;
-    let calls: Vec<_> = (0..500).map(|_| tokio::spawn(gateway::list(channel.clone(), "P"))).collect();
+    let calls: Vec<_> = (0..500)
+        .map(|n| {
+            let channel = channel.clone();
+            tokio::spawn(async move { gateway::list(channel, &format!("P{n}")).await })
+        })
+        .collect();
     for call in calls {
         assert_eq!(call.await.expect("no panic").expect_err("an error").code(), Code::Unavailable);
     }

@@ -6,8 +6,8 @@ use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use super::{
+    fetch::unreachable,
     limits::{MemoryBudget, Reservation},
-    unreachable,
 };
 use crate::{error::Failure, wire::Malformed};
 

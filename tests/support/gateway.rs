@@ -39,9 +39,11 @@ impl Gateway {
         Self::configured(Config::new(settings).expect("good settings")).await
     }
 
-    /// In front of this upstream, with default settings but for the limits on connections.
+    /// In front of this upstream, with default settings but for the limits on connections; each call has an upstream call
+    /// of its own.
     pub(crate) async fn limiting(upstream: &Upstream, connections: ConnectionLimits) -> Self {
-        let settings = Settings { upstream: Some(upstream.url().into()), ..Settings::default() };
+        let coalesce = Some("off".into());
+        let settings = Settings { upstream: Some(upstream.url().into()), coalesce, ..Settings::default() };
         Self::configured(Config { connections, ..Config::new(settings).expect("good settings") }).await
     }
 

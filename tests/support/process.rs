@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     process::{Output, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,6 +11,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::timeout,
 };
 
 /// The command, with nothing of this process's environment that it would react to.
@@ -85,14 +87,17 @@ impl Process {
         self.child.id().expect("the process runs")
     }
 
-    /// Waits for the process to end: its exit code and the rest of its log.
+    /// Waits for the process to end: its exit code and the rest of its log. A minute later it never will.
     pub(crate) async fn ended(self) -> (Option<i32>, String) {
         let Self { mut child, mut log, .. } = self;
-        let mut rest = String::new();
-        while let Some(line) = log.recv().await {
-            rest = rest + &line + "\n";
-        }
-        (child.wait().await.expect("the process ends").code(), rest)
+        let ending = async {
+            let mut rest = String::new();
+            while let Some(line) = log.recv().await {
+                rest = rest + &line + "\n";
+            }
+            (child.wait().await.expect("a process").code(), rest)
+        };
+        timeout(Duration::from_secs(60), ending).await.expect("the process ends")
     }
 
     /// The most memory that the process ever held, in bytes.

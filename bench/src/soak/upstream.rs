@@ -27,6 +27,13 @@ pub(crate) enum Expected {
     Never,
 }
 
+impl Expected {
+    /// Whether the gateway tries again before a caller gets this.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Error(Code::Unavailable, _))
+    }
+}
+
 /// What the gateway infers.
 pub(crate) fn by_gateway(code: Code, reason: &str) -> Expected {
     Expected::Error(code, format!("jwks-gateway {reason}"))
