@@ -7,8 +7,9 @@
 //!    the whole request (`arrival.rs`) only so long, and turns a panic into an answer.
 //! 3. [`service`] is the generated trait: token and project are checked ([`credentials`], [`project`]), then the
 //!    upstream is asked.
-//! 4. [`upstream`] admits the call (`upstream/limits.rs`), sends a GET, again if it fails in passing
-//!    (`upstream/retry.rs`), and reads the body within the limits of time and size (`upstream/body.rs`).
+//! 4. [`upstream`] lets calls that ask the same share an answer (`upstream/coalesce.rs`). `upstream/fetch.rs` gets it: it
+//!    waits for its turn (`upstream/limits.rs`), sends a GET, again if it fails in passing (`upstream/retry.rs`), and reads
+//!    the body within the limits of time and size (`upstream/body.rs`).
 //! 5. `answer.rs` judges what came back. A list is read entry by entry (`wire/list.rs`) and becomes protobuf bytes
 //!    (`convert.rs`), which [`codec`] sends; anything else is a [`Failure`](error::Failure), in the Manager's own words where it has any
 //!    (`wire/error.rs`).

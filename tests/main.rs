@@ -5,6 +5,7 @@
 mod support;
 
 mod calls;
+mod coalescing;
 mod command_line;
 mod connections;
 mod credentials;

@@ -171,3 +171,187 @@ impl<A> NextCall<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, time::Duration};
+
+    use proptest::{collection::vec, prelude::*};
+    use tokio::{
+        sync::oneshot,
+        task::{JoinHandle, yield_now},
+    };
+
+    use super::*;
+
+    /// What happens next; numbers choose among those whom it can happen to.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Ask,
+        Leave(usize),
+        Answer(usize),
+        Panic(usize),
+    }
+
+    /// All calls so far, as the upstream sees them.
+    #[derive(Default)]
+    struct Manager {
+        clock: u64,
+        running: VecDeque<(u64, oneshot::Sender<bool>)>,
+        until: HashMap<u64, Until>,
+    }
+
+    /// When a call began; that is its answer.
+    type Begun = u64;
+
+    struct Caller {
+        asked: u64,
+        until: Until,
+        task: JoinHandle<Asked<Begun>>,
+    }
+
+    struct World {
+        coalescer: Arc<Coalescer<&'static str, Begun>>,
+        manager: Arc<Mutex<Manager>>,
+        callers: Vec<Caller>,
+        start: Instant,
+    }
+
+    impl World {
+        fn tick(&self) -> u64 {
+            let mut manager = lock(&self.manager);
+            manager.clock += 1;
+            manager.clock
+        }
+
+        fn ask(&mut self) {
+            let asked = self.tick();
+            let (coalescer, manager) = (self.coalescer.clone(), self.manager.clone());
+            let far = self.start + Duration::from_secs(3600);
+            let until = Until { timeout: far, end: far + Duration::from_secs(asked) };
+            let begin = move |until: Until| {
+                let (answer, answered) = oneshot::channel();
+                let mut manager = lock(&manager);
+                manager.clock += 1;
+                let begun = manager.clock;
+                manager.until.insert(begun, until);
+                manager.running.push_back((begun, answer));
+                async move {
+                    assert!(answered.await.unwrap_or(false), "a defect");
+                    begun
+                }
+            };
+            let task = tokio::spawn(async move { coalescer.ask(&"P", until, begin).await });
+            self.callers.push(Caller { asked, until, task });
+        }
+
+        /// Lets every task run as far as it can, and forgets the calls that nobody waits for.
+        async fn settle(&self) {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+            lock(&self.manager).running.retain(|(_, answer)| !answer.is_closed());
+        }
+
+        fn end_call(&self, which: usize, well: bool) {
+            let mut manager = lock(&self.manager);
+            let which = which.checked_rem(manager.running.len());
+            if let Some((_, answer)) = which.and_then(|which| manager.running.remove(which)) {
+                let _ = answer.send(well);
+            }
+        }
+
+        /// Checks what every caller has by now, and lets those go who have something.
+        async fn check(&mut self) {
+            let running = lock(&self.manager).running.len();
+            assert!(running <= AT_ONCE, "{running} calls run at once");
+            let (done, waiting): (Vec<_>, Vec<_>) =
+                self.callers.drain(..).partition(|caller| caller.task.is_finished());
+            assert!(waiting.is_empty() || running > 0, "{} callers wait for nothing", waiting.len());
+            self.callers = waiting;
+            for Caller { asked, until, task } in done {
+                match task.await {
+                    Ok(Asked::Own(begun) | Asked::Shared(begun)) => {
+                        assert!(begun > asked, "the answer is older than the question");
+                        assert!(
+                            lock(&self.manager).until[&begun].end >= until.end,
+                            "the call ends before its caller does"
+                        );
+                    }
+                    Ok(Asked::Lost) => {}
+                    Ok(Asked::TimedOut) => panic!("nobody waited for an hour"),
+                    Err(error) => assert!(error.is_panic()),
+                }
+            }
+        }
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => Just(Event::Ask),
+            1 => any::<usize>().prop_map(Event::Leave),
+            2 => any::<usize>().prop_map(Event::Answer),
+            1 => any::<usize>().prop_map(Event::Panic),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_two_calls_run_at_most_and_everybody_gets_an_answer_younger_than_the_question(
+            events in vec(event(), 0..60),
+        ) {
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(async {
+                let mut world = World {
+                    coalescer: Arc::new(Coalescer::new()),
+                    manager: Arc::default(),
+                    callers: Vec::new(),
+                    start: Instant::now(),
+                };
+                for event in events {
+                    match event {
+                        Event::Ask => world.ask(),
+                        Event::Answer(which) => world.end_call(which, true),
+                        Event::Panic(which) => world.end_call(which, false),
+                        Event::Leave(which) => {
+                            if let Some(which) = which.checked_rem(world.callers.len()) {
+                                let leaver = world.callers.remove(which);
+                                leaver.task.abort();
+                            }
+                        }
+                    }
+                    world.settle().await;
+                    world.check().await;
+                }
+                while !world.callers.is_empty() {
+                    world.end_call(0, true);
+                    world.settle().await;
+                    world.check().await;
+                }
+                assert!(lock(&world.coalescer.0).is_empty(), "a question outlives its calls");
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn of_those_who_wait_all_get_the_answer_of_one_call() {
+        let coalescer = Coalescer::new();
+        let far = Instant::now() + Duration::from_secs(3600);
+        let until = Until { timeout: far, end: far };
+        let (release, released) = watch::channel(false);
+        let ask = |name: &'static str| {
+            let mut released = released.clone();
+            coalescer.ask(&"P", until, move |_| async move {
+                let _ = released.wait_for(|released| *released).await;
+                name
+            })
+        };
+        let release = async {
+            yield_now().await;
+            release.send_replace(true);
+        };
+        let (first, second, third, fourth, ()) =
+            tokio::join!(ask("first"), ask("second"), ask("third"), ask("fourth"), release);
+        assert_eq!((first, second), (Asked::Own("first"), Asked::Own("second")));
+        assert_eq!((third, fourth), (Asked::Shared("third"), Asked::Shared("third")));
+    }
+}
