@@ -40,13 +40,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            // Frame after frame could be there at once, for ever.
-            let is_late = self.too_late.as_mut().is_some_and(|too_late| too_late.as_mut().poll(context).is_ready());
-            return Poll::Ready(if is_late {
-                Some(Err(too_late()))
-            } else {
-                frame.map(|frame| frame.map_err(Into::into))
-            });
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let within = self.within;
         ready!(self.too_late.get_or_insert_with(|| Box::pin(sleep(within))).as_mut().poll(context));

@@ -21,9 +21,12 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
+/// What would happen has happened by then.
+const NEVER: Duration = Duration::from_secs(60);
+
 /// Runs the command to its end.
 pub(crate) async fn run(command: &mut Command) -> Output {
-    command.output().await.expect("the command runs")
+    timeout(NEVER, command.output()).await.expect("the command ends").expect("the command runs")
 }
 
 /// A process that serves; it is killed on drop.
@@ -70,12 +73,15 @@ impl Process {
 
     /// Waits for a log event with this message.
     pub(crate) async fn logged(&mut self, message: &str) {
-        while let Some(line) = self.next_line().await {
-            if line.contains(message) {
-                return;
+        let logged = async {
+            while let Some(line) = self.next_line().await {
+                if line.contains(message) {
+                    return true;
+                }
             }
-        }
-        panic!("the log ended without {message:?}");
+            false
+        };
+        assert!(timeout(NEVER, logged).await.is_ok_and(|found| found), "nothing logged like {message:?}");
     }
 
     /// The next line of the log; `None` at its end.
@@ -87,7 +93,7 @@ impl Process {
         self.child.id().expect("the process runs")
     }
 
-    /// Waits for the process to end: its exit code and the rest of its log. A minute later it never will.
+    /// Waits for the process to end: its exit code and the rest of its log.
     pub(crate) async fn ended(self) -> (Option<i32>, String) {
         let Self { mut child, mut log, .. } = self;
         let ending = async {
@@ -97,7 +103,7 @@ impl Process {
             }
             (child.wait().await.expect("a process").code(), rest)
         };
-        timeout(Duration::from_secs(60), ending).await.expect("the process ends")
+        timeout(NEVER, ending).await.expect("the process ends")
     }
 
     /// The most memory that the process ever held, in bytes.
