@@ -7,11 +7,26 @@ use tonic::{
 };
 use tonic_prost::ProstDecoder;
 
-use crate::pb::ListJwksRequest;
+use crate::{answer, pb::ListJwksRequest, wire::Malformed};
 
 /// A `ListJwksResponse` in protobuf's encoding.
 #[derive(Clone, Debug)]
 pub struct EncodedList(pub(crate) Bytes);
+
+impl EncodedList {
+    /// Reads the body of a 200 of the Manager.
+    ///
+    /// # Errors
+    /// Where it is no list: not JSON, an error object, or an entry that is not as it is documented.
+    pub fn from_json(body: &[u8]) -> Result<Self, Malformed> {
+        answer::read_list(body).map(|list| Self(list.into()))
+    }
+
+    /// The encoded message.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Reads a `ListJwksRequest`, writes an [`EncodedList`].
 #[derive(Clone, Copy, Debug, Default)]

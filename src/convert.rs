@@ -18,7 +18,7 @@ pub(crate) fn append_jwk(list: &mut Vec<u8>, entry: &Entry<'_>) {
     let fields = jwk_fields(entry);
     let length = fields.iter().map(|(_, value)| value.encoded_len()).sum::<usize>();
     encode_key(JWKS, WireType::LengthDelimited, list);
-    encode_varint(length as u64, list);
+    append_length(list, length);
     for (number, value) in &fields {
         value.append(list, *number);
     }
@@ -75,7 +75,7 @@ impl<'e> Value<'e> {
             Self::Absent => {}
             Self::Text(text) => {
                 encode_key(number, WireType::LengthDelimited, message);
-                encode_varint(text.len() as u64, message);
+                append_length(message, text.len());
                 message.extend_from_slice(text.as_bytes());
             }
             Self::Enum(value) => {
@@ -83,6 +83,14 @@ impl<'e> Value<'e> {
                 encode_varint(value.unsigned_abs().into(), message);
             }
         }
+    }
+}
+
+/// A length, in most cases a byte.
+fn append_length(message: &mut Vec<u8>, length: usize) {
+    match u8::try_from(length) {
+        Ok(byte @ ..0x80) => message.push(byte),
+        _ => encode_varint(length as u64, message),
     }
 }
 

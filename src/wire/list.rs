@@ -33,8 +33,19 @@ pub(crate) struct Entry<'a> {
 /// of objects, each with a string `name` and strings or null elsewhere. Fields that are not documented may hold
 /// anything.
 pub(crate) fn read<'a>(body: &'a [u8], each: impl FnMut(Entry<'a>)) -> Result<(), Malformed> {
+    // Text is checked as UTF-8 as a whole, which is faster than string by string. What is not UTF-8 may still be a list
+    // where nobody looks; serde_json finds out.
+    match str::from_utf8(body) {
+        Ok(text) => read_json(serde_json::Deserializer::from_str(text), each),
+        Err(_) => read_json(serde_json::Deserializer::from_slice(body), each),
+    }
+}
+
+fn read_json<'a>(
+    mut json: serde_json::Deserializer<impl serde_json::de::Read<'a>>,
+    each: impl FnMut(Entry<'a>),
+) -> Result<(), Malformed> {
     let place = Place::default();
-    let mut json = serde_json::Deserializer::from_slice(body);
     json.deserialize_map(List { each, place: &place })
         .and_then(|()| json.end())
         .map_err(|error| place.malformed(&error))
