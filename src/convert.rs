@@ -3,7 +3,7 @@
 //! The bytes are written straight from the entry: as owned messages, a body of many tiny entries would take more than
 //! ten times its size.
 
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
 use crate::{
     pb::{JwkSourceType, JwkType},
@@ -11,13 +11,13 @@ use crate::{
 };
 
 /// The number of `ListJwksResponse.jwks`.
-const JWKS: u32 = 1;
+const JWKS: u8 = 1;
 
 /// Appends one entry to an encoded `ListJwksResponse`, in less bytes than its JSON had.
 pub(crate) fn append_jwk(list: &mut Vec<u8>, entry: &Entry<'_>) {
     let fields = jwk_fields(entry);
     let length = fields.iter().map(|(_, value)| value.encoded_len()).sum::<usize>();
-    encode_key(JWKS, WireType::LengthDelimited, list);
+    list.push(key(JWKS, WireType::LengthDelimited));
     append_length(list, length);
     for (number, value) in &fields {
         value.append(list, *number);
@@ -25,7 +25,7 @@ pub(crate) fn append_jwk(list: &mut Vec<u8>, entry: &Entry<'_>) {
 }
 
 /// The fields of a `Jwk` by number.
-fn jwk_fields<'e>(entry: &'e Entry<'_>) -> [(u32, Value<'e>); 10] {
+fn jwk_fields<'e>(entry: &'e Entry<'_>) -> [(u8, Value<'e>); 10] {
     // No `..` here: a new field is to stop the build until someone decides what becomes of it.
     let Entry { name, description, project_id, source_type, source_id, source_url, key_type, kid } = entry;
     let (source_type, unrecognized_source_type) = recognize(source_type.as_deref(), source_type_of_word);
@@ -44,7 +44,7 @@ fn jwk_fields<'e>(entry: &'e Entry<'_>) -> [(u32, Value<'e>); 10] {
     ]
 }
 
-/// What a field holds; every number up to 15 makes a key of one byte.
+/// What a field holds.
 enum Value<'e> {
     Absent,
     Text(&'e str),
@@ -70,20 +70,25 @@ impl<'e> Value<'e> {
         }
     }
 
-    fn append(&self, message: &mut Vec<u8>, number: u32) {
+    fn append(&self, message: &mut Vec<u8>, number: u8) {
         match *self {
             Self::Absent => {}
             Self::Text(text) => {
-                encode_key(number, WireType::LengthDelimited, message);
+                message.push(key(number, WireType::LengthDelimited));
                 append_length(message, text.len());
                 message.extend_from_slice(text.as_bytes());
             }
             Self::Enum(value) => {
-                encode_key(number, WireType::Varint, message);
+                message.push(key(number, WireType::Varint));
                 encode_varint(value.unsigned_abs().into(), message);
             }
         }
     }
+}
+
+/// A field's key; for numbers up to 15 it is one byte.
+const fn key(number: u8, wire_type: WireType) -> u8 {
+    number << 3 | wire_type as u8
 }
 
 /// A length, in most cases a byte.

@@ -7,7 +7,7 @@ use http_body_util::{Full, StreamBody};
 use hyper::body;
 use jwks_gateway::{config::ConnectionLimits, settings::Settings};
 use prost::bytes::Bytes;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
 use crate::support::{
@@ -536,7 +536,8 @@ async fn a_request_that_does_not_end_is_answered_all_the_same() {
     for (what, body) in bodies {
         let authorization = format!("Bearer {TOKEN}");
         let request = caller::request(gateway.address, &[("authorization", &authorization)], StreamBody::new(body));
-        let response = caller::connect(gateway.address).await.send_request(request).await;
+        let mut connection = caller::connect(gateway.address).await;
+        let response = timeout(Duration::from_secs(60), connection.send_request(request)).await.expect("an answer");
         // The status is in the head; the body may be reset, since nobody reads the request any more.
         let status = Status::from_header_map(response.expect(what).headers()).expect(what);
         assert_eq!(told(&status).verdict(), (Code::DeadlineExceeded, "jwks-gateway", "DEADLINE_EXCEEDED"), "{what}");

@@ -146,9 +146,8 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Send + Sync + 'static> Drop for P
     fn drop(&mut self) {
         let mut questions = lock(&self.questions);
         let Some(calls) = questions.get_mut(&self.question) else { return };
-        let next = calls.next.take().filter(|next| next.answer.receiver_count() > 0);
         // Without a runtime there is nobody left who could wait.
-        if let (Some(next), Ok(runtime)) = (next, Handle::try_current()) {
+        if let (Some(next), Ok(runtime)) = (calls.next.take(), Handle::try_current()) {
             let place = Self { questions: self.questions.clone(), question: self.question.clone() };
             runtime.spawn(next.run(place));
             return;
@@ -164,6 +163,8 @@ impl<A> NextCall<A> {
     /// Calls until there is an answer, or nobody who waits for it.
     async fn run(self, _place: impl Send) {
         tokio::select! {
+            // First, since all may have left before it began.
+            biased;
             () = self.answer.closed() => {}
             answer = (self.begin)(self.until) => {
                 self.answer.send_replace(Some(answer));

@@ -258,21 +258,25 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
                 return Err(self.place.fault(field.name(), "given twice"));
             }
             self.place.enter(field.name(), field.expected());
-            let mut text_or_null = || object.next_value::<Option<Text<'de>>>().map(|text| text.map(|Text(text)| text));
-            match field {
-                EntryField::Name => Text(entry.name) = object.next_value()?,
-                EntryField::Description => entry.description = text_or_null()?,
-                EntryField::ProjectId => entry.project_id = text_or_null()?,
-                EntryField::SourceType => entry.source_type = text_or_null()?,
-                EntryField::SourceId => entry.source_id = text_or_null()?,
-                EntryField::SourceUrl => entry.source_url = text_or_null()?,
-                EntryField::Type => entry.key_type = text_or_null()?,
-                EntryField::Kid => entry.kid = text_or_null()?,
+            let place_of_value = match field {
+                EntryField::Name => {
+                    Text(entry.name) = object.next_value()?;
+                    seen.insert(field);
+                    continue;
+                }
                 EntryField::Undocumented => {
                     object.next_value::<IgnoredAny>()?;
                     continue;
                 }
-            }
+                EntryField::Description => &mut entry.description,
+                EntryField::ProjectId => &mut entry.project_id,
+                EntryField::SourceType => &mut entry.source_type,
+                EntryField::SourceId => &mut entry.source_id,
+                EntryField::SourceUrl => &mut entry.source_url,
+                EntryField::Type => &mut entry.key_type,
+                EntryField::Kid => &mut entry.kid,
+            };
+            TextOrNull(*place_of_value) = object.next_value()?;
             seen.insert(field);
         }
         if !seen.contains(EntryField::Name) {
@@ -301,24 +305,55 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
+        json.deserialize_str(TextVisitor).map(Self)
+    }
+}
 
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
+/// A JSON string or null. serde's own `Option` looks at the first byte twice.
+struct TextOrNull<'a>(Option<Cow<'a, str>>);
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string")
-            }
+impl<'de> Deserialize<'de> for TextOrNull<'de> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(TextOrNullVisitor).map(Self)
+    }
+}
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
+struct TextVisitor;
 
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
 
-        json.deserialize_str(TextVisitor)
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+struct TextOrNullVisitor;
+
+impl<'de> Visitor<'de> for TextOrNullVisitor {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        TextVisitor.visit_borrowed_str(text).map(Some)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        TextVisitor.visit_str(text).map(Some)
     }
 }

@@ -32,6 +32,12 @@ impl Expected {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Error(Code::Unavailable, _))
     }
+
+    /// Whether an attempt that meets a closed connection may be the last: the third, or one before a deadline too near
+    /// for another.
+    pub(crate) fn may_be_tried_no_more(&self) -> bool {
+        self.is_transient() || *self == Self::Never
+    }
 }
 
 /// What the gateway infers.
