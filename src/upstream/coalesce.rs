@@ -230,17 +230,18 @@ mod tests {
             let (coalescer, manager) = (self.coalescer.clone(), self.manager.clone());
             let far = self.start + Duration::from_secs(3600);
             let until = Until { timeout: far, end: far + Duration::from_secs(asked) };
-            let begin = move |until: Until| {
+            let begin = move |until: Until| async move {
                 let (answer, answered) = oneshot::channel();
-                let mut manager = lock(&manager);
-                manager.clock += 1;
-                let begun = manager.clock;
-                manager.until.insert(begun, until);
-                manager.running.push_back((begun, answer));
-                async move {
-                    assert!(answered.await.unwrap_or(false), "a defect");
+                let begun = {
+                    let mut manager = lock(&manager);
+                    manager.clock += 1;
+                    let begun = manager.clock;
+                    manager.until.insert(begun, until);
+                    manager.running.push_back((begun, answer));
                     begun
-                }
+                };
+                assert!(answered.await.unwrap_or(false), "a defect");
+                begun
             };
             let task = tokio::spawn(async move { coalescer.ask(&"P", until, begin).await });
             self.callers.push(Caller { asked, until, task });
@@ -248,10 +249,14 @@ mod tests {
 
         /// Lets every task run as far as it can, and forgets the calls that nobody waits for.
         async fn settle(&self) {
+            let before = self.tick();
             for _ in 0..20 {
                 yield_now().await;
             }
-            lock(&self.manager).running.retain(|(_, answer)| !answer.is_closed());
+            lock(&self.manager).running.retain(|(begun, answer)| {
+                assert!(!answer.is_closed() || *begun < before, "a call begins for nobody");
+                !answer.is_closed()
+            });
         }
 
         fn end_call(&self, which: usize, well: bool) {
