@@ -5,7 +5,7 @@
 
 use std::{
     convert::Infallible,
-    future,
+    future, io,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -42,6 +42,7 @@ use crate::{
     listener::{Listener, Stream},
     tls::ServerTls,
     upstream::Reservation,
+    workers::Workers,
 };
 
 /// How long to wait after an accept that failed: when file descriptors are used up, the next one fails as well.
@@ -70,7 +71,8 @@ pub(crate) async fn serve(
     routes: Routes,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
     limits: ConnectionLimits,
-) -> Drain {
+) -> io::Result<Drain> {
+    let workers = Workers::start()?;
     let room = Arc::new(Semaphore::new(limits.max_connections));
     let server = Server {
         tls: tls.map(Arc::new),
@@ -92,11 +94,16 @@ pub(crate) async fn serve(
             Some(_ended) = connections.join_next() => {}
             accepted = accepted => match accepted {
                 Ok((stream, place)) => {
-                    let server = server.clone();
-                    connections.spawn(async move {
-                        server.serve_connection(stream).await;
-                        drop(place);
-                    });
+                    let (server, worker) = (server.clone(), workers.least_loaded());
+                    let runtime = worker.runtime().clone();
+                    let serving = async move {
+                        match stream.register() {
+                            Ok(stream) => server.serve_connection(stream).await,
+                            Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                        }
+                        drop((place, worker));
+                    };
+                    connections.spawn_on(serving, &runtime);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -110,10 +117,10 @@ pub(crate) async fn serve(
     let drained = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(limits.drain_timeout, drained).await;
     // Connections that are left end here, with the set.
-    match server.calls.len() {
+    Ok(match server.calls.len() {
         0 => Drain::Clean,
         calls => Drain::Cut { calls },
-    }
+    })
 }
 
 fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {

@@ -46,6 +46,7 @@ pub mod telemetry;
 pub mod tls;
 pub mod upstream;
 mod wire;
+mod workers;
 
 /// The messages, client and server of `proto/apinizer/apiops/v1/jwk_service.proto`. The server answers with encoded
 /// messages, see [`codec`].

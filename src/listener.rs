@@ -1,6 +1,12 @@
 //! Where callers come from: a TCP port or a Unix socket.
 
-use std::{fmt, fs, io, net::IpAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt, fs, io,
+    net::{self, IpAddr},
+    os::unix,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
@@ -94,18 +100,35 @@ impl Listener {
         }
     }
 
-    /// The next connection.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    /// The next connection, free for any runtime to take.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _peer) = listener.accept().await?;
                 // An answer is written whole, so there is nothing to wait for before it is sent. A peer that is gone
                 // already is found out soon enough.
                 let _ = stream.set_nodelay(true);
-                Ok(Stream::Left(stream))
+                stream.into_std().map(Accepted::Tcp)
             }
-            Self::Unix(listener, _) => Ok(Stream::Right(listener.accept().await?.0)),
+            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Accepted::Unix),
         }
+    }
+}
+
+/// A connection that no runtime has.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Tcp(net::TcpStream),
+    Unix(unix::net::UnixStream),
+}
+
+impl Accepted {
+    /// Gives it to the current runtime.
+    pub(crate) fn register(self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(stream) => Stream::Left(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Stream::Right(UnixStream::from_std(stream)?),
+        })
     }
 }
 

@@ -51,7 +51,7 @@ struct DemoArgs {
     once: bool,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,

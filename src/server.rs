@@ -49,7 +49,7 @@ pub async fn run(listener: Listener, config: &Config, shutdown: impl Future<Outp
         stop_reporting(health).await;
     };
     tracing::info!(address = %listener.address().map_err(StartError::Listener)?, "listening");
-    Ok(connections::serve(listener, tls, routes, pin!(shutdown), config.connections).await)
+    connections::serve(listener, tls, routes, pin!(shutdown), config.connections).await.map_err(StartError::Workers)
 }
 
 /// Turns every health answer to NOT_SERVING, then ends the streams of those who watch, since a watch never ends by
@@ -94,6 +94,9 @@ pub enum StartError {
     /// The descriptors that were compiled in.
     #[error("the reflection service cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The threads.
+    #[error("the workers cannot be started")]
+    Workers(#[source] std::io::Error),
     /// A listener without an address.
     #[error("the listener has no address")]
     Listener(#[source] std::io::Error),

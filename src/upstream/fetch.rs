@@ -1,6 +1,6 @@
 //! One list, fetched: the right to run, the attempts, and what their answers mean.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{iter, sync::Arc, time::SystemTime};
 
 use http::header::AUTHORIZATION;
 use reqwest::Url;
@@ -22,6 +22,7 @@ use crate::{
     credentials::BearerToken,
     error::{Error, Failure},
     reload::Reloaded,
+    workers,
 };
 
 /// The bodies of all calls together may take so many times the largest one.
@@ -30,7 +31,8 @@ const BODIES_AT_ONCE: usize = 8;
 /// Fetches lists, within all limits.
 #[derive(Debug)]
 pub(super) struct Fetch {
-    http: Reloaded<reqwest::Client>,
+    /// A client for each worker, since a connection belongs to the runtime that opened it.
+    http: Reloaded<Vec<reqwest::Client>>,
     base: BaseUrl,
     max_response_bytes: usize,
     admission: Admission,
@@ -47,7 +49,10 @@ impl Fetch {
     pub(super) async fn new(config: &Config) -> Result<Self, String> {
         let http = {
             let (source, config) = (ClientSource::new(config), config.clone());
-            Reloaded::new("upstream client", source, move |(ca, _)| client::new(&config, &ca.concat())).await?
+            Reloaded::new("upstream client", source, move |(ca, _)| {
+                iter::repeat_with(|| client::new(&config, &ca.concat())).take(workers::count()).collect()
+            })
+            .await?
         };
         Ok(Self {
             http,
@@ -86,7 +91,8 @@ impl Fetch {
 
     /// One GET.
     async fn attempt(&self, url: Url, token: &BearerToken, timeout: Instant) -> Result<Answer, Error> {
-        let request = self.http.get().get(url).header(AUTHORIZATION, token.header_value().clone()).send();
+        let request =
+            self.http.get()[workers::index()].get(url).header(AUTHORIZATION, token.header_value().clone()).send();
         let response = timeout_at(timeout, request)
             .await
             .map_err(|_| Failure::Timeout.at(None))?

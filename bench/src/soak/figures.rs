@@ -1,6 +1,9 @@
 //! What the gateway holds, once a second, and what it logs.
 
-use std::{fmt, fs};
+use std::{
+    fmt, fs,
+    time::{Duration, Instant},
+};
 
 use crate::support::process::Process;
 
@@ -29,6 +32,9 @@ impl Sample {
 pub(crate) struct Figures {
     first: Sample,
     samples: Vec<Sample>,
+    /// When the last one was taken, and the longest time between two: a machine that stands still answers nobody.
+    last: Instant,
+    longest_gap: Duration,
     idle: Sample,
     lines: usize,
     leaks: usize,
@@ -40,7 +46,15 @@ const WINDOW: usize = 30;
 
 impl Figures {
     pub(crate) fn new(first: Sample) -> Self {
-        Self { first, samples: Vec::new(), idle: Sample::default(), lines: 0, leaks: 0 }
+        Self {
+            first,
+            samples: Vec::new(),
+            last: Instant::now(),
+            longest_gap: Duration::ZERO,
+            idle: Sample::default(),
+            lines: 0,
+            leaks: 0,
+        }
     }
 
     pub(crate) fn first(&self) -> Sample {
@@ -49,6 +63,8 @@ impl Figures {
 
     pub(crate) fn add(&mut self, sample: Sample) {
         self.samples.push(sample);
+        self.longest_gap = self.longest_gap.max(self.last.elapsed());
+        self.last = Instant::now();
     }
 
     pub(crate) fn idle(&mut self, sample: Sample) {
@@ -96,6 +112,7 @@ impl fmt::Display for Figures {
             self.idle.rss,
             most(|sample| sample.rss),
         )?;
+        writeln!(formatter, "from sample to sample: {:.1} s at most", self.longest_gap.as_secs_f32())?;
         writeln!(formatter, "memory minute by minute: {}", minutes.join(" "))?;
         writeln!(
             formatter,

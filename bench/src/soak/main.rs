@@ -23,8 +23,8 @@ use crate::{
 
 /// Callers that work at once.
 const CALLERS: u64 = 24;
-/// The gateway closes idle connections to the upstream after 90 s; then nothing is left open.
-const UNTIL_IDLE: Duration = Duration::from_secs(120);
+/// The gateway looks every 90 s for upstream connections that have been idle as long; then nothing is left open.
+const UNTIL_IDLE: Duration = Duration::from_secs(200);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
             line = gateway.next_line() => figures.log(&line.expect("the gateway runs"), TOKEN),
         }
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally::new();
     for caller in working {
         tally.add(caller.await.expect("a caller without defects"));
     }
