@@ -2,13 +2,13 @@
 
 use std::{
     fmt, fs, io,
-    net::{self, IpAddr},
+    net::{self, IpAddr, SocketAddr},
     os::unix,
     path::PathBuf,
     str::FromStr,
 };
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio_util::either::Either;
 
 /// An address to listen on: `host:port`, where the host may be a name, or `unix:/path`.
@@ -77,7 +77,7 @@ impl Listener {
     /// Where the address is taken, does not exist, or is not allowed.
     pub async fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
-            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Tcp(address) => bind_tcp(address).await.map(Self::Tcp),
             ListenAddress::Unix(path) => {
                 let refused = UnixStream::connect(path).await.err().map(|error| error.kind());
                 if refused == Some(io::ErrorKind::ConnectionRefused) {
@@ -113,6 +113,29 @@ impl Listener {
             Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Accepted::Unix),
         }
     }
+}
+
+/// How many connections the kernel holds until they are accepted; what it allows may be less. After a restart of
+/// something in front, callers come back all at once, and whoever finds no room tries again after a second.
+const BACKLOG: u32 = 4096;
+
+async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
+    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in lookup_host(address).await? {
+        match bind_address(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart is not to wait until the last connections' packets have died out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A connection that no runtime has.

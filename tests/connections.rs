@@ -2,8 +2,9 @@
 
 use std::{io, time::Duration};
 
+use futures_util::future::join_all;
 use hyper_util::rt::TokioIo;
-use jwks_gateway::config::ConnectionLimits;
+use jwks_gateway::{config::ConnectionLimits, listener::Listener};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
@@ -215,4 +216,14 @@ async fn a_unix_socket_serves_replaces_what_a_dead_process_left_and_is_removed_a
     process.signal(rustix::process::Signal::TERM);
     assert_eq!(process.ended().await.0, Some(0));
     assert!(!std::path::Path::new(path).exists());
+}
+
+#[tokio::test]
+async fn callers_who_come_all_at_once_find_room_before_they_are_accepted() {
+    let listener = Listener::bind(&"127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
+    let address = listener.address().expect("an address").to_string();
+    let coming = (0..500).map(|_| timeout(Duration::from_secs(60), TcpStream::connect(&address)));
+    for came in join_all(coming).await {
+        came.expect("in time").expect("a connection");
+    }
 }
