@@ -137,7 +137,9 @@ fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(limits.max_header_list_bytes)
         // Requests are small. What a caller sends beyond that waits on its own side.
         .initial_stream_window_size(limits.window_bytes)
-        .initial_connection_window_size(limits.window_bytes);
+        // h2 lets small DATA frames that nobody has read take half of this, each counted as 256 bytes, and then ends the
+        // connection. A burst of calls, as many as there may be streams, is to fit in.
+        .initial_connection_window_size(limits.window_bytes.max(limits.max_streams.saturating_mul(640)));
     http2
 }
 

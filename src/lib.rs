@@ -2,7 +2,8 @@
 //!
 //! Callers speak gRPC (`apinizer.apiops.v1.JwkService`), the Manager speaks REST. The way of a call, file by file:
 //!
-//! 1. `connections.rs` accepts a connection from a [`listener`] and serves HTTP/2 on it, over [`tls`] if so configured; [`server`] tells which services there are.
+//! 1. `connections.rs` accepts a connection from a [`listener`], gives it to one of the threads (`workers.rs`), and serves HTTP/2
+//!    on it, over [`tls`] if so configured; [`server`] tells which services there are.
 //! 2. `call.rs` takes each request in: it keeps the caller's deadline, waits for
 //!    the whole request (`arrival.rs`) only so long, and turns a panic into an answer.
 //! 3. [`service`] is the generated trait: token and project are checked ([`credentials`], [`project`]), then the

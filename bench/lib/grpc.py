@@ -64,6 +64,20 @@ class GoPeer(GrpcPeer):
         local.wait_for(self.port)
 
 
+class Constant(GrpcPeer):
+    """tonic answering constants of the same bytes: what no gateway can beat."""
+
+    def __init__(self, directory, root, core):
+        self.name, self.directory, self.port = "tonic, a constant", directory, local.free_port()
+        command = ["cargo", "bench", "--quiet", "--no-run", "--bench", "constant", "--message-format=json"]
+        built = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+        # The gateway's own program is built first, for it is part of the package.
+        program = [json.loads(line).get("executable") for line in built.splitlines() if "executable" in line]
+        command = [list(filter(None, program))[-1], f"127.0.0.1:{self.port}", directory / "files"]
+        self.process = local.start(command, core)
+        local.wait_for(self.port)
+
+
 class Envoy(GrpcPeer):
     """Envoy with the filter grpc_json_reverse_transcoder, one worker."""
 

@@ -34,7 +34,7 @@ class Direct:
 def full(peer, shape, seconds):
     """As many calls as the peer answers: the CPU time of each, by the kernel's accounting of its processes."""
     if shape.entries >= 10_000:
-        seconds *= 5
+        seconds *= 3
     before = cpu(peer)
     times = h2load(peer, shape, seconds, [f"--max-concurrent-streams={shape.streams}"])
     user, system = ((b - a) * TICK_US / len(times) for a, b in zip(before, cpu(peer)))

@@ -10,8 +10,7 @@ use crate::{
 /// The Manager's URL with `/apiops/` at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
-    /// As the URL parser writes it, so that a URL built on it comes out as it went in.
-    text: String,
+    url: Url,
     leaves_host_in_the_clear: bool,
     name: Option<String>,
 }
@@ -38,7 +37,7 @@ impl BaseUrl {
         Ok(Self {
             leaves_host_in_the_clear: url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()),
             name: url.domain().map(ToOwned::to_owned),
-            text: url.into(),
+            url,
         })
     }
 
@@ -54,7 +53,7 @@ impl BaseUrl {
 
     /// Whether it is reached by TLS.
     pub fn is_https(&self) -> bool {
-        self.text.starts_with("https:")
+        self.url.scheme() == "https"
     }
 
     /// `{base}/apiops/projects/{project}/jwks/`
@@ -63,8 +62,10 @@ impl BaseUrl {
     /// Where the URL parser would change the path. No name that was checked is known to do that; were one found, a
     /// token would go to another resource than the one that was asked for.
     pub(crate) fn list_jwks(&self, project: &ProjectName) -> Result<Url, ProjectFault> {
-        let text = format!("{}projects/{}/jwks/", self.text, project.path_segment());
-        Url::parse(&text).ok().filter(|url| url.as_str() == text).ok_or(ProjectFault::NoSegment)
+        let path = format!("projects/{}/jwks/", project.path_segment());
+        let url = self.url.join(&path).map_err(|_| ProjectFault::NoSegment)?;
+        let is_as_meant = url.as_str().strip_prefix(self.url.as_str()) == Some(&path);
+        if is_as_meant { Ok(url) } else { Err(ProjectFault::NoSegment) }
     }
 }
 
